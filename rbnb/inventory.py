@@ -1,0 +1,185 @@
+"""The model file: one inventory entry a model, from which an incident's header and queries are filled.
+
+Only a name, one table, its timestamp and one measured column are needed; every absent piece is told
+to the reader as "not measured", never skipped in silence. Rules: strict types, unknown keys refused,
+paths are relative to the file, credentials only as ``${NAME}`` in `connection`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from rbnb.config import Duration, Moment, Name, Settings, parse_settings, read_yaml
+from rbnb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Columns", "Log", "ModelFile", "PredictionLog", "load_model_file"]
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _days(value: str) -> str:
+    first, _, last = value.lower().partition("-")
+    if first not in _DAYS or (last and last not in _DAYS):
+        raise ValueError("days are written mon-fri, or one day such as sat")
+    return value.lower()
+
+
+class PeakWindow(Settings):
+    """When the load is highest, in UTC."""
+
+    days: Annotated[str, AfterValidator(_days)] = "mon-sun"
+    start: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    end: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class OnCall(Settings):
+    """Who is paged, and to whom it goes up."""
+
+    rotation: str
+    escalation: list[str] = Field(default_factory=list)
+
+
+class Columns(Settings):
+    """The names this log uses for what rbnb means (Evidently's names are canonical)."""
+
+    timestamp: str
+    request_id: str | None = None
+    model_version: str | None = None
+    prediction: str | None = None
+    prediction_proba: str | None = None
+    target: str | None = None
+    target_timestamp: str | None = None
+    latency_ms: str | None = None
+    status_code: str | None = None
+    payload_size: str | None = None
+
+
+class Features(Settings):
+    """The model's inputs."""
+
+    numerical: list[str] = Field(default_factory=list)
+    categorical: list[str] = Field(default_factory=list)
+
+
+class Log(Settings):
+    """A table: `connection` is any ibis.connect() URL, `table` a table's name or files relative to this file."""
+
+    connection: str = "duckdb://"
+    table: str
+    timezone: Literal["UTC"] | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+
+
+class PredictionLog(Settings):
+    """The request log: one row a request, or one row a measurement."""
+
+    connection: str = "duckdb://"
+    table: str
+    timezone: Literal["UTC"] | None = None
+    columns: Columns
+    unit: str = "ms"
+    stages: list[str] = Field(default_factory=list)
+    segments: list[str] = Field(default_factory=list)
+    features: Features = Field(default_factory=Features)
+    label_delay: Duration | None = None
+
+    @model_validator(mode="after")
+    def _no_column_twice(self) -> PredictionLog:
+        for key in ("stages", "segments"):
+            names = getattr(self, key)
+            if len(set(names)) != len(names):
+                raise ValueError(f"{key} names a column twice")
+        return self
+
+
+class Logs(Settings):
+    """What is logged about a model."""
+
+    predictions: PredictionLog
+    training: Log | None = None
+    changes: Log | None = None
+    metrics: Log | None = None
+    dependencies: Log | None = None
+
+
+class Reference(Settings):
+    """What is normal: the span before the window, or a fixed one."""
+
+    window: Duration | None = None
+    start: Moment | None = None
+    end: Moment | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Reference:
+        fixed = self.start is not None or self.end is not None
+        if fixed and (self.window is not None or self.start is None or self.end is None):
+            raise ValueError("give either a window, or both start and end")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError("start must be before end")
+        return self
+
+
+class Slo(Settings):
+    """Service level objectives: latency in the log's unit by quantile, availability as a share."""
+
+    latency_ms: dict[Literal["p50", "p90", "p95", "p99"], Annotated[float, Field(gt=0, strict=False)]] = Field(
+        default_factory=dict
+    )
+    availability: Annotated[float, Field(gt=0.5, lt=1)] | None = None
+
+
+class Governance(Settings):
+    """What kind of data it touches and which rules it answers to."""
+
+    data: list[Literal["personal", "special", "financial", "public"]] = Field(default_factory=list)
+    frameworks: list[str] = Field(default_factory=list)
+    fairness_segments: list[str] = Field(default_factory=list)
+
+
+class Recording(Settings):
+    """The logs are a recording that ends at `until`: for the run, that is now."""
+
+    until: Moment
+
+
+class ModelFile(Settings):
+    """One model in production."""
+
+    name: Name
+    version: str = ""
+    known_good_version: str | None = None
+    description: str = ""
+    registry: str | None = None
+    environment: str = "production"
+    task: Literal["binary", "multiclass", "regression", "series"] = "series"
+    owner: str = ""
+    on_call: OnCall | None = None
+    peak_window: PeakWindow | None = None
+    logs: Logs
+    recording: Recording | None = None
+    reference: Reference = Field(default_factory=Reference)
+    slo: Slo = Field(default_factory=Slo)
+    thresholds: dict[str, Annotated[float, Field(strict=False)]] = Field(default_factory=dict)
+    actions: list[Name] = Field(default_factory=list)
+    action_values: dict[str, str] = Field(default_factory=dict)
+    governance: Governance = Field(default_factory=Governance)
+    links: dict[str, str] = Field(default_factory=dict)
+
+
+def load_model_file(path: Path) -> ModelFile:
+    """Read and check one model file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is unreadable, a key is unknown or wrong, or `name` is not the file's name.
+    """
+    model = parse_settings(ModelFile, read_yaml(path), path)
+    if model.name != path.stem:
+        raise ConfigError(path, "name", f"says {model.name!r} but the file is called {path.name}; they must agree")
+    return model

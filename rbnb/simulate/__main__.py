@@ -15,7 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where to, such as data_samples")
     parser.add_argument("--seed", type=int, default=SEED, help="the default rebuilds what the repository holds")
     asked = parser.parse_args(arguments)
-    written = write_fleet(asked.folder, seed=asked.seed)
+    try:
+        written = write_fleet(asked.folder, seed=asked.seed)
+    except OSError as error:
+        parser.error(f"cannot write to {asked.folder}: {error.strerror or error}")
     size = sum(path.stat().st_size for path in written)
     sys.stdout.write(f"{len(written)} files, {size / 1e6:.2f} MB in {asked.folder}\n")
     return 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from rbnb.errors import ConfigError, UsageError
+from rbnb.errors import ConfigError, NotFoundError, UsageError
 from rbnb.model import NAME
 from rbnb.times import parse_duration, parse_time
 
@@ -25,12 +26,14 @@ __all__ = [
     "Duration",
     "Moment",
     "Name",
+    "Places",
     "Role",
     "Settings",
     "WorkspaceFile",
     "expand_env",
     "find_workspace_file",
     "load_workspace_file",
+    "open_places",
     "parse_settings",
     "read_yaml",
     "shipped",
@@ -235,6 +238,67 @@ def load_workspace_file(path: Path) -> WorkspaceFile:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from None
     return parse_settings(WorkspaceFile, data, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of a workspace are; folders of templates and policies come in order of precedence."""
+
+    root: Path
+    file: WorkspaceFile
+    models: Path
+    reports: Path
+    templates: tuple[Path, ...]
+    policies: tuple[Path, ...]
+
+    def policy_file(self, name: str) -> Path:
+        """Return a policy file by name: the workspace's own, else the one that comes with rbnb.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        """
+        for folder in self.policies:
+            if (folder / f"{name}.yaml").is_file():
+                return folder / f"{name}.yaml"
+        known = {path.stem for folder in self.policies for path in folder.glob("*.yaml")}
+        raise NotFoundError("policy", name, known)
+
+
+def open_places(start: Path) -> Places:
+    """Find the workspace at or above `start`, or the one that RBNB_WORKSPACE names.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    ConfigError
+        If its rbnb.toml is wrong.
+    """
+    named = os.environ.get("RBNB_WORKSPACE", "")
+    found = find_workspace_file(Path(named).resolve() if named else start.resolve())
+    if found is None:
+        raise UsageError(
+            f"there is no {WORKSPACE_FILE} in {named or start} or above it",
+            hint="change into a workspace, or make one with `rbnb init DIR`",
+        )
+    file, root = load_workspace_file(found), found.parent
+    own = file.workspace
+    return Places(
+        root=root,
+        file=file,
+        models=root / own.models,
+        reports=root / own.reports,
+        templates=tuple(
+            folder
+            for folder in (root / own.templates if own.templates else None, shipped("notebook_templates"))
+            if folder
+        ),
+        policies=tuple(
+            folder for folder in (root / own.policies if own.policies else None, shipped("policies")) if folder
+        ),
+    )
 
 
 def shipped(folder: str) -> Path:

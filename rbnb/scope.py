@@ -24,13 +24,17 @@ DEFAULT_REFERENCE = timedelta(days=14)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The spans of one run, in UTC, aligned to the bucket (seconds)."""
+    """The spans of one run, in UTC, aligned to the bucket (seconds).
+
+    `given` tells that a person set the end of the window: then freshness is judged as of that time.
+    """
 
     window: Window
     reference: Window
     bucket: int
     now: datetime
     leave_out: tuple[tuple[int, int], ...] = ()
+    given: bool = False
 
     @property
     def start(self) -> int:
@@ -106,7 +110,7 @@ def resolve_scope(
         before = reference
     else:
         before = Window(_aligned(span.start - (reference or DEFAULT_REFERENCE), size), span.start)
-    return Scope(Window(_aligned(span.start, size), end), before, size, now, leave_out)
+    return Scope(Window(_aligned(span.start, size), end), before, size, now, leave_out, given=bool(at))
 
 
 def _bucket(text: str, first: datetime, last: datetime, rows: int, *, per_row: bool) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rbnb.model import to_plain
 
-__all__ = ["Column", "Commands", "Facts", "Note", "Table", "View", "shown_number"]
+__all__ = ["Column", "Commands", "Facts", "Note", "Table", "View", "columns", "shown_number"]
 
 _MIME = "application/vnd.rbnb.{}+json"
 
@@ -25,6 +25,17 @@ class Column:
     name: str
     kind: str = "text"
     unit: str = ""
+
+
+def columns(*specs: str) -> tuple[Column, ...]:
+    """Return columns written as ``name``, ``name|kind`` or ``name|kind|unit``.
+
+    Examples
+    --------
+    >>> columns("segment|code", "n|number")[1]
+    Column(name='n', kind='number', unit='')
+    """
+    return tuple(Column(*spec.split("|")) for spec in specs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ def _change(spike: LatencySpike, row: dict[str, object]) -> Cause:
     status, evidence = _place(spike, segment, gap)
     fit = {"supported": 1.0, "open": 0.5, "refuted": 0.0}[status]
     name = f"{row['what']} at {_clock(time)}"
-    return Cause(str(row["kind"]), name, segment, timing * fit, status, evidence, at=_moment(time))
+    return Cause("change", name, segment, timing * fit, status, evidence, at=_moment(time))
 
 
 def _place(spike: LatencySpike, segment: str, gap: int) -> tuple[HypothesisStatus, str]:

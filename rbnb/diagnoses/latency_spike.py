@@ -144,14 +144,11 @@ class LatencySpike:
         reference = int(self.frame["measured"][self._in_reference].sum())
         holds = int(self.frame["measured"][self._in_window].gt(0).sum())
         buckets = int(self._in_window.sum())
-        age = (self.scope.now - self.extent.last).total_seconds() / 60 if self.extent.last else None
-        behind = (self.scope.window.end - self.extent.last).total_seconds() / 60 if self.extent.last else None
         found = [
             Signal("rows_current", float(rows), "count", rows, "rows in the window"),
             Signal("rows_reference", float(reference), "count", reference, "usable rows in the reference"),
             share("coverage", holds, buckets, method="buckets of the window that hold usable latencies"),
-            Signal("data_age", age, "minutes", self.extent.rows, "clock minus newest row"),
-            Signal("window_gap", max(behind or 0.0, 0.0), "minutes", rows, "end of the window minus newest row"),
+            self._data_age,
             share("null_share", counts.get("nulls", 0), rows, method="latency is null"),
             share("non_finite_share", counts.get("broken", 0), rows, method="latency is infinite, NaN or negative"),
             share("future_share", self.extent.future, self.extent.rows, method="rows stamped after the clock"),
@@ -160,6 +157,17 @@ class LatencySpike:
             repeated = counts["with_id"] - counts["ids"]
             found.append(share("duplicate_share", repeated, counts["with_id"], method="rows that repeat a request id"))
         return found
+
+    @property
+    def _data_age(self) -> Signal:
+        if self.scope.given:
+            held = self.times[self.frame["n"].to_numpy() > 0]
+            newest = float(held[-1]) + self.scope.bucket if len(held) else float(self.times[0])
+            age, method = (self.scope.end - newest) / 60, "the time asked for minus the newest bucket with data"
+        else:
+            last = self.extent.last or self.scope.now
+            age, method = (self.scope.now - last).total_seconds() / 60, "clock minus newest row"
+        return Signal("data_age", max(age, 0.0), "minutes", self.extent.rows, method)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -430,3 +430,11 @@ def test_a_healthy_log_without_season_is_flat():
     by_hour = log.groupby(log["ts"].dt.hour).size()
     assert by_hour.max() / by_hour.min() < 1.2
     assert log["ts"].min() >= datetime(2026, 11, 12, 16, tzinfo=UTC)
+
+
+def test_the_trend_is_the_one_asked_for():
+    """A trend of 10 % a week shows as 10 % more requests in the second week, and none as none."""
+    for trend in (0.0, 0.1):
+        log = latency_log(seed=11, days=14, per_hour=500, trend_per_week=trend)
+        second = (log["ts"] >= END - timedelta(days=7)).sum()
+        assert second / (len(log) - second) == pytest.approx(1 + trend, abs=0.02)

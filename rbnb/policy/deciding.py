@@ -69,9 +69,11 @@ def _evidence(policy: Policy, findings: Sequence[Finding], hypotheses: Sequence[
 
 
 def _scope(policy: Policy, evidence: Evidence, cause: Cause | None, facts: Mapping[str, object]) -> Scope:
-    everywhere = {f.signal: f for f in evidence.findings if not f.where}
+    # a signal that is only measured in one place, such as the strongest component, speaks for itself
+    first = {f.signal: f for f in reversed(evidence.findings)}
+    everywhere = {f.signal: f for f in reversed(evidence.findings) if not f.where}
     best = next((c for c in evidence.hypotheses if c.status == "supported"), None)
-    return Scope(everywhere, cause or best, facts, policy.facts)
+    return Scope(first | everywhere, cause or best, facts, policy.facts)
 
 
 def _conclude(

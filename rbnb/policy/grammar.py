@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rbnb.config import Name, Settings
 from rbnb.model import FindingStatus, HypothesisStatus, VerdictName
@@ -50,6 +50,13 @@ Unit = Literal[
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+OneOrMore = BeforeValidator(_listed)  # a list, or the one thing that would be in it
 
 
 class Threshold(Settings):
@@ -97,13 +104,13 @@ class FindingPart(Settings):
     """``{finding: NAME, status: …}`` or ``{finding: NAME, value: {">=": 0.5}}``."""
 
     finding: str
-    status: FindingStatus | list[FindingStatus] | None = None
+    status: Annotated[list[FindingStatus], OneOrMore] = Field(default_factory=list)
     value: Annotated[dict[Literal[">=", "<=", ">", "<"], Number], Field(min_length=1)] | None = None
     where: Literal["everywhere", "any"] = "everywhere"
 
     @model_validator(mode="after")
     def _one_test(self) -> FindingPart:
-        if (self.status is None) == (self.value is None) or self.status == []:
+        if bool(self.status) == bool(self.value):
             raise ValueError("give either a status or a value to test")
         return self
 
@@ -111,8 +118,8 @@ class FindingPart(Settings):
 class CausePart(Settings):
     """``{cause: {kind: dependency, status: supported, min_score: 0.5}}``."""
 
-    kind: str | list[str]
-    status: HypothesisStatus | list[HypothesisStatus] = "supported"
+    kind: Annotated[list[str], OneOrMore, Field(min_length=1)]
+    status: Annotated[list[HypothesisStatus], OneOrMore, Field(min_length=1)] = Field(default=["supported"])
     min_score: Number | None = None
 
 

@@ -239,21 +239,16 @@ class _Reader:
         if part.finding not in self.signals:
             problem = f"no signal {part.finding!r} in thresholds or context"
             raise self.wrong(f"{key}.finding", problem, close_to(part.finding, self.signals))
-        status = tuple(part.status) if isinstance(part.status, list) else (part.status,) if part.status else ()
-        if part.finding not in self.thresholds and set(status) - {"undefined"}:
+        if part.finding not in self.thresholds and set(part.status) - {"undefined"}:
             raise self.wrong(f"{key}.status", f"{part.finding} has no threshold, so only its value can be tested")
         value = tuple((str(name), limit) for name, limit in (part.value or {}).items())
-        return FindingTest(part.finding, status, value, part.where == "any")
+        return FindingTest(part.finding, tuple(part.status), value, part.where == "any")
 
     def cause_test(self, data: dict[Any, Any], key: str) -> CauseTest:
         """Read a test of the hypotheses; its kinds must be declared."""
         part = self.part(CausePart, self.only("cause", data, key), f"{key}.cause")
-        kinds = tuple(part.kind) if isinstance(part.kind, list) else (part.kind,)
-        status = tuple(part.status) if isinstance(part.status, list) else (part.status,)
-        if not kinds or not status:
-            raise self.wrong(f"{key}.cause", "needs at least one kind and one status")
-        for kind in kinds:
+        for kind in part.kind:
             if kind not in self.file.causes:
                 problem = f"no kind {kind!r} in causes"
                 raise self.wrong(f"{key}.cause.kind", problem, close_to(kind, self.file.causes))
-        return CauseTest(kinds, status, part.min_score)
+        return CauseTest(tuple(part.kind), tuple(part.status), part.min_score)

@@ -32,7 +32,7 @@ FINDING_FIELDS = ("interval", "method", "n", "reason", "reference", "status", "t
 CAUSE_FIELDS = ("at", "evidence", "explains", "kind", "name", "score", "status", "where")
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>[a-z][a-z0-9_]*)(?:\.(?P<part>[a-z][a-z0-9_]*))?\}")
-_THIN = "\u202f"  # narrow and never broken at the end of a line
+_THOUSANDS = "\u202f"  # narrow, and never broken at the end of a line
 _BARE = ("", "count", "robust z", "text")  # units that say nothing a reader would miss
 _LONGEST = 1e7  # minutes; beyond some twenty years a duration is a mistake, and is shown as a bare number
 
@@ -44,7 +44,7 @@ class Scope:
     Parameters
     ----------
     findings
-        By signal name, the one that holds everywhere.
+        By signal name, the one that holds everywhere, or the first that holds in one place.
     cause
         The cause that decided the branch, if one did.
     facts
@@ -70,7 +70,7 @@ def show(value: float | None, unit: str) -> str:
     if value is None or not math.isfinite(value):
         return "not measured"
     if unit == "share":
-        return f"{value * 100:.0f} %" if 0.1 <= abs(value) <= 0.99 else f"{_digits(value * 100)} %"
+        return _percent(value)
     if unit in ("ratio", "burn rate"):
         return f"{_digits(value)}×"
     if unit in ("minutes", "min") and 0 <= value < _LONGEST:
@@ -80,10 +80,20 @@ def show(value: float | None, unit: str) -> str:
     return _digits(value) if unit in _BARE else f"{_digits(value)} {unit}"
 
 
+def _percent(share: float) -> str:
+    if 0.1 <= share <= 0.99:
+        return f"{share * 100:.0f} %"
+    if 0.99 < share < 1:
+        # what is missing counts here: 99.95 % must not become 100 %
+        decimals = min(1 - math.floor(math.log10(100 * (1 - share))), 9)
+        return f"{share * 100:.{decimals}f}".rstrip("0").rstrip(".") + " %"
+    return f"{_digits(share * 100)} %"
+
+
 def _digits(value: float) -> str:
     """Three significant digits below a hundred, whole numbers with thin thousands above."""
     if abs(value) >= 100:
-        return f"{value:,.0f}".replace(",", _THIN)
+        return f"{value:,.0f}".replace(",", _THOUSANDS)
     if value == 0 or abs(value) < 1e-4:
         return f"{value:.3g}"
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))

@@ -31,8 +31,8 @@ def check_tree(path: Path, start: str, unknown: str | None, nodes: Mapping[str, 
         Naming the file, the node and the answer.
     """
     _check_targets(path, start, unknown, nodes)
-    _check_ends(path, start, nodes)
     _check_default(path, unknown, nodes)
+    _check_ends(path, start, nodes)
     for name, node in nodes.items():
         if isinstance(node, Question):
             _check_unknown(path, name, node, nodes)

@@ -257,10 +257,10 @@ def _checked_text(parameter: Parameter, value: str) -> str:
 
 
 def _checked_number(parameter: Parameter, value: float) -> float:
-    if not math.isfinite(value):
-        raise _refused(parameter, value, "is not finite")
     if isinstance(value, int) and abs(value) >= _INT_LIMIT:
         raise _refused(parameter, value, "is larger than 64 bits hold")
+    if not math.isfinite(value):
+        raise _refused(parameter, value, "is not finite")
     below = parameter.low is not None and value < parameter.low
     above = parameter.high is not None and value > parameter.high
     if below or above:

@@ -67,12 +67,15 @@ class _Channel:
 
 def _listen(inbox: queue.Queue[bytes], stop: Stop, token: str) -> None:
     """Pass on the job and the wish to stop; when the supervisor is gone, see to it that this ends."""
-    lines = iter(sys.stdin.buffer.readline, b"")
-    for number, line in enumerate(lines):
-        if number == 0:
-            inbox.put(line)
-        else:
-            stop.request(json.loads(line)["stop"])
+    rest = b""
+    while chunk := os.read(0, 2**16):  # unbuffered: a thread that holds a buffer's lock breaks the end of Python
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "stop" in message:
+                stop.request(message["stop"])
+            else:
+                inbox.put(line)
     stop.request("the process that started the run is gone")
     inbox.put(b"")
     time.sleep(_LAST_CHANCE)
@@ -188,6 +191,7 @@ def main(pipe: str, folder: str, token: str) -> None:
     if line:
         channel.tell("outcome", {"outcome": outcome_to_plain(outcome)})
     shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)  # all is said and written; taking papermill down in order would only cost time
 
 
 if __name__ == "__main__":

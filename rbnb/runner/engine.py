@@ -53,6 +53,9 @@ class _Engine(NBClientEngine):  # type: ignore[misc]
     def execute_notebook(cls, nb: NotebookNode, kernel_name: str, *, run: Run, **_: Any) -> NotebookNode:  # noqa: ANN401, ARG003
         manager = _Manager(nb, progress_bar=False, autosave_cell_every=0)
         manager.notebook_start()
+        for cell in nb.cells:
+            if "injected-parameters" in cell.metadata.get("tags", []):
+                cell["id"] = "injected-parameters"  # papermill's is random, and one can say where a value came from
         run.begin(nb)
         failure = run.loop.run(_Client(manager, run).drive())
         manager.notebook_complete()
@@ -116,7 +119,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         try:
             await asyncio.wait({work, died, stop}, timeout=self.run.patience(), return_when=asyncio.FIRST_COMPLETED)
             if work.done():
-                return self._reported(index, work)
+                return self._reported(index, cell, work)
             if died.done():
                 await asyncio.wait({work}, timeout=DRAIN)
                 return self.run.kernel_died(index)
@@ -134,7 +137,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         if not any(task.done() for task in running):
             self.run.kernel.kill()
 
-    def _reported(self, index: int, work: asyncio.Future[Any]) -> Failure | None:
+    def _reported(self, index: int, cell: NotebookNode, work: asyncio.Future[Any]) -> Failure | None:
         error = work.exception()
         if error is None:
             return None
@@ -149,7 +152,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             kind,
             index,
             shortened(f"raised {error.ename}: {error.evalue}", LONGEST_MESSAGE),
-            shortened(error.traceback, LONGEST_TRACEBACK),
+            shortened(_traceback(cell) or error.traceback, LONGEST_TRACEBACK),
         )
 
     def _aftermath(self, index: int, cell: NotebookNode) -> Failure | None:
@@ -202,6 +205,12 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 last.text += content["text"]
                 return last
         return super().output(outs, msg, display_id, cell_index)
+
+
+def _traceback(cell: NotebookNode) -> str:
+    """Return the traceback the cell shows; the exception's own begins with the cell's source."""
+    shown = [output.traceback for output in cell.outputs if output.output_type == "error"]
+    return "\n".join(shown[-1]) if shown else ""
 
 
 papermill_engines.register(ENGINE, _Engine)

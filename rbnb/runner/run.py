@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rbnb.model import RunStatus
-from rbnb.runner.files import JOURNAL, NOTEBOOK, Journal, notebook_bytes, write_atomically
+from rbnb.runner.files import JOURNAL, NOTEBOOK, TEMPLATE, Journal, notebook_bytes, write_atomically
 from rbnb.runner.outputs import collect_scraps
 from rbnb.runner.words import CellResult, Failure, Outcome
 from rbnb.templates import source_of, stages_of_cells, tagged
@@ -141,6 +141,7 @@ class Run:
     def begin(self, nb: dict[str, Any]) -> None:
         """Take over the parameterised notebook, before its first cell."""
         self._nb = nb
+        nb["metadata"]["papermill"].update(input_path=TEMPLATE, output_path=NOTEBOOK)  # papermill put the notebook here
         self._places = stages_of_cells(nb["cells"], nb["metadata"].get("rbnb", {}).get("stages", []))
         self._stages.expect(self._places)
         self._journal.write("run_started", {"cells": len(nb["cells"])}, sync=True)

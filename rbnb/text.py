@@ -23,6 +23,8 @@ _HIDDEN = re.compile(
     "\ud800-\udfff\ufeff\ufff0-\uffff\U000e0000-\U000e007f]"
 )
 
+_SPACE = re.compile(r"[ \t\n]+")
+
 
 def visible(text: object, limit: int = 2000) -> str:
     r"""Return `text` with terminal colours removed, hidden characters made visible, and cut at `limit`.
@@ -46,12 +48,12 @@ def visible(text: object, limit: int = 2000) -> str:
 
 
 def one_line(text: object, limit: int = 60) -> str:
-    """Return `text` as `visible` does, on one line and cut with an ellipsis: for labels and headings.
+    r"""Return `text` as `visible` does, on one line and cut with an ellipsis: for labels and headings.
 
     Examples
     --------
-    >>> one_line("feature store\\n slow", limit=14)
+    >>> one_line("feature store\n slow", limit=14)
     'feature store…'
     """
-    flat = " ".join(visible(text, limit=4 * limit + 100).split())
+    flat = _SPACE.sub(" ", visible(text, limit=4 * limit + 100)).strip(" ")
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""A made-up incident of fraud-v3, as a notebook, a run record and a context: what the page is tested and looked at with.
+"""A made-up incident of fraud-v3 as a notebook, a run record and a context, to test the page and to look at it.
 
 ``python tests/page_fixture.py FOLDER`` writes it as a page, to look at.
 """
@@ -70,9 +70,7 @@ def note(level, text):
 def commands(title, *items):
     """Return a commands output of (label, command, note)."""
     keys = ("label", "command", "note")
-    return display(
-        f"{BASE}commands+json", {"title": title, "items": [dict(zip(keys, i, strict=False)) for i in items]}
-    )
+    return display(f"{BASE}commands+json", {"title": title, "items": [dict(zip(keys, i, strict=False)) for i in items]})
 
 
 def facts(title, *items):
@@ -237,7 +235,10 @@ def notebook(*, payload="b", charts=None):
         prose("reproduce"),
         code(
             "case.reproduce()",
-            commands("Run it again", ("The same run", "rbnb run latency_spike --model fraud-v3 --at 2026-11-22T16:00:00Z --window 2h")),
+            commands(
+                "Run it again",
+                ("The same run", "rbnb run latency_spike --model fraud-v3 --at 2026-11-22T16:00:00Z --window 2h"),
+            ),
             stage="reproduce",
             count=6,
         ),
@@ -274,7 +275,10 @@ def notebook(*, payload="b", charts=None):
         ),
     ]
     for count, (key, _) in enumerate(STAGES[6:], start=10):
-        cells += [prose(key), code(f"case.{key}()", facts("", ("State", "open"), ("Review", "PT30M")), stage=key, count=count)]
+        cells += [
+            prose(key),
+            code(f"case.{key}()", facts("", ("State", "open"), ("Review", "PT30M")), stage=key, count=count),
+        ]
     cells[-1]["outputs"].append(
         display("application/scrapbook.scrap.json+json", {"name": "verdict", "data": "HIDDEN-SCRAP"})
     )
@@ -316,7 +320,7 @@ def record(**changes):
                 "where": "zone=b",
                 "score": 0.93,
                 "status": "supported",
-                "evidence": "Read p99 rose from 11 to 748 ms at 14:05; it is the deepest anomalous component on the call path.",
+                "evidence": "Read p99 rose from 11 to 748 ms at 14:05; nothing it calls is out of its usual range.",
                 "at": "2026-11-22T14:05:00Z",
                 "explains": 0.86,
             },
@@ -351,7 +355,9 @@ def record(**changes):
             {"signal": "error_rate", "where": "", "value": 0.0016, "unit": "share", "status": "warning"},
             {"signal": "payload_size", "where": "", "value": None, "unit": "bytes", "status": "undefined"},
         ],
-        "branch": [{"node": "dependency", "question": "does a dependency explain it?", "saw": {"x": 0.86}, "took": "yes"}],
+        "branch": [
+            {"node": "dependency", "question": "does a dependency explain it?", "saw": {"x": 0.86}, "took": "yes"}
+        ],
         "proposal": {
             "action": "shift_traffic",
             "because": "A reversible way to take the slow zone out of the path; the other zones have room.",
@@ -369,10 +375,20 @@ def record(**changes):
                 "rows": 3412008,
                 "digest": "sha256:" + "4be2" * 16,
             },
-            {"source": "metrics", "table": "metrics.parquet", "window": None, "rows": 90720, "digest": "sha256:" + "77aa" * 16},
+            {
+                "source": "metrics",
+                "table": "metrics.parquet",
+                "window": None,
+                "rows": 90720,
+                "digest": "sha256:" + "77aa" * 16,
+            },
         ],
         "products": [{"path": "evidence/segments.parquet", "sha256": "12ab" * 16, "bytes": 18244}],
-        "environment": {"python": "3.11.2", "platform": "linux x86_64", "packages": {"rbnb": "0.1.0", "pandas": "3.0.6"}},
+        "environment": {
+            "python": "3.11.2",
+            "platform": "linux x86_64",
+            "packages": {"rbnb": "0.1.0", "pandas": "3.0.6"},
+        },
         "started": "2026-11-22T16:01:12Z",
         "finished": "2026-11-22T16:01:16Z",
         "error": None,
@@ -407,7 +423,9 @@ def main(folder):
     for name, chart in charts.items():
         (folder / f"{name}.svg").write_text(chart.svg, encoding="utf-8")
         sys.stdout.write(f"{name}: {len(chart.svg)} bytes\n  {chart.alt}\n  {chart.caption}\n")
-    (folder / "page.html").write_text(render_run(notebook(charts=charts), record(), context=context()), encoding="utf-8")
+    (folder / "page.html").write_text(
+        render_run(notebook(charts=charts), record(), context=context()), encoding="utf-8"
+    )
     (folder / "broken.html").write_text(
         render_run(broken_notebook(charts), broken_record(), context=context()), encoding="utf-8"
     )
@@ -444,7 +462,9 @@ def broken_record():
         "colour": "grey",
     }
     error = {"kind": "DataError", "message": "metrics.parquet: the file ends early", "cell": 11, "stage": "triage"}
-    return record(status="failed", verdict="inconclusive", plain=plain, error=error, causes=[], proposal=None, ended=None)
+    return record(
+        status="failed", verdict="inconclusive", plain=plain, error=error, causes=[], proposal=None, ended=None
+    )
 
 
 def inconclusive_record():

@@ -70,7 +70,8 @@ def stage_excess(
     excess = now - then
     total = float(np.nansum(np.clip(excess, 0, None)))
     worst = int(np.nanargmax(excess)) if np.isfinite(excess).any() else -1
-    top = float(np.nanmax([*then, *now, 1e-9], initial=1e-9)) * 1.03
+    known = [value for value in (*then, *now) if math.isfinite(value)]
+    top = 1.03 * (max(known, default=0.0) or 1.0)
     with _sheet(len(stages), f"Time in each stage, {unit}") as canvas:
         axes = _rows(canvas, len(stages), 0, top)
         _scale(canvas, axes, [(value, number(value)) for value in ticks_between(0, top)])
@@ -82,7 +83,7 @@ def stage_excess(
                 axes.plot([then[i]], [-i - 0.24], marker="o", ms=6, mfc="#ffffff", mec=MUTED, mew=1.4, zorder=3)
                 axes.plot([now[i]], [-i - 0.24], marker="o", ms=6.5, color=color, mec="none", zorder=4, clip_on=False)
         told = "; ".join(f"{one_line(s, 34)} {_stage_told(then[i], now[i], total, unit)}" for i, s in enumerate(stages))
-        return canvas.finish(f"Time in each stage, usual and now. {told}.", "Hollow: usual. Filled: now.")
+        return canvas.finish(f"Time in each stage, usual and now. {told or 'no data'}.", "Hollow: usual. Filled: now.")
 
 
 def _stage_told(then: float, now: float, total: float, unit: str) -> str:
@@ -124,7 +125,7 @@ def segment_ranking(
         more = f" The first {len(names)} of {len(wheres)}." if len(wheres) > len(names) else ""
         told = "; ".join(f"{one_line(name, 34)}: {_segment_told(parts[i], of_all[i])}" for i, name in enumerate(names))
         return canvas.finish(
-            f"Bar chart of segments by how much of the excess they explain. {told}.",
+            f"Bar chart of segments by how much of the excess they explain. {told or 'no data'}.",
             "Bar: share of the excess. Thin line: 95 % interval. Upright tick: share of requests; a bar far "
             f"beyond its tick is where the trouble sits.{more}",
         )

@@ -8,6 +8,7 @@ band; missing buckets are gaps and a lone bucket is a dot.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,17 +96,18 @@ def _time_axis(canvas: Canvas, axes: Any, span: _Span) -> None:  # noqa: ANN401
     ticks = time_ticks(span.start, span.end)
     width = span.end - span.start
     said_at = span.start
-    for at, label, day in ticks:
+    for i, (at, label, day) in enumerate(ticks):
         canvas.text(axes, at, 0, label, align="center", shift=(0, -13), across="axes")
-        if day and (at == ticks[0][0] or at - said_at > 0.25 * width):
+        if i == 0 or (day and at - said_at > 0.3 * width):
             said_at = at
-            canvas.text(axes, at, 0, day, align="center", shift=(0, -27), across="axes")
-    canvas.text(axes, span.end, 0, "UTC", align="right", shift=(_RIGHT - 6, -13), across="axes")
+            below = f"{day} UTC".strip() if i == 0 else day
+            canvas.text(axes, at, 0, below, align="center", shift=(0, -27), across="axes")
 
 
 def _line(axes: Any, x: Floats, y: Floats, color: str, width: float = 1.6, most: int = 260) -> None:  # noqa: ANN401
     """Draw a line with gaps; a value between two gaps is a dot."""
-    x, y = thin(*gapped(x, y), most)
+    x, y = gapped(x, y)
+    x, y = thin(x, y, most)
     axes.plot(x, y, color=color, lw=width, solid_capstyle="round", zorder=4)
     there = np.isfinite(y)
     alone = there & ~np.r_[False, there[:-1]] & ~np.r_[there[1:], False]
@@ -134,7 +136,7 @@ def _spread(places: Sequence[float], least: float) -> list[float]:
     """Move places (in points) up as little as keeps them `least` apart."""
     out = list(places)
     order = sorted(range(len(out)), key=lambda i: out[i])
-    for below, above in zip(order, order[1:], strict=False):
+    for below, above in pairwise(order):
         out[above] = max(out[above], out[below] + least)
     return out
 
@@ -154,11 +156,12 @@ def _before_and_after(x: Floats, y: Floats, span: _Span, unit: str) -> str:
     before, during = y[~inside & np.isfinite(y)], y[inside & np.isfinite(y)]
     if not len(before) or not len(during):
         some = before if len(before) else during
-        return f"about {number(float(np.median(some)))} {unit} throughout" if len(some) else "without data"
-    return (
-        f"about {number(float(np.median(before)))} {unit} before and {number(float(np.median(during)))} {unit} during "
-        "the incident"
-    )
+        return f"about {_middle(some, unit)} throughout" if len(some) else "without data"
+    return f"about {_middle(before, unit)} before and {_middle(during, unit)} during the incident"
+
+
+def _middle(values: Floats, unit: str) -> str:
+    return f"{number(float(np.median(values)))} {unit}".rstrip()
 
 
 def latency_over_time(
@@ -181,7 +184,8 @@ def latency_over_time(
     times
         The start of each bucket, aware (or ``datetime64``, read as UTC); shape (n,).
     series
-        Label such as ``p99`` to n values in `unit`; None and NaN are gaps. The first is drawn in the strongest colour.
+        Label such as ``p99`` to n values in `unit`; None and NaN are gaps. The highest is drawn in the
+        strongest colour.
     baseline
         Lowest, middle and highest usual value in `unit`, each one number or n of them.
     onset, ended
@@ -198,6 +202,7 @@ def latency_over_time(
     x = seconds(times)
     rows = [(one_line(label, 24), floats(values)) for label, values in series.items()]
     rows = [(label, y) for label, y in rows if np.isfinite(y).any()]
+    rows.sort(key=lambda row: -float(np.nanmedian(row[1])))
     span = _span(x, onset, ended, window)
     usual = None if baseline is None else [np.broadcast_to(floats(np.atleast_1d(b)), x.shape) for b in baseline]
     drawn = [y for _, y in rows] + [y for y in usual or [] if np.isfinite(y).any()]
@@ -226,8 +231,10 @@ def latency_over_time(
         if not rows:
             canvas.text(axes, (span.start + span.end) / 2, 0.5, "no data", align="center", across="axes")
         told = "; ".join(f"{label} {_before_and_after(x, y, span, unit)}" for label, y in rows) or "no data"
-        alt = f"Line chart of {measure.lower()} from {clock(span.start, day=True)} to {clock(span.end, day=True)} UTC: {told}."
-        return canvas.finish(alt, _latency_caption(span, usual is not None, baseline_of, slo))
+        ends = f"{clock(span.start, day=True)} to {clock(span.end, day=True)} UTC"
+        return canvas.finish(
+            f"Line chart of {measure} from {ends}: {told}.", _latency_caption(span, usual is not None, baseline_of, slo)
+        )
 
 
 def _latency_caption(span: _Span, has_baseline: bool, baseline_of: str, slo: float | None) -> str:  # noqa: FBT001
@@ -279,7 +286,7 @@ def metric_panel(
         more = f" The first {len(shown)} of {len(items)}." if len(items) > len(shown) else ""
         told = "; ".join(f"{label}: {_before_and_after(x, y, span, '')}" for label, x, y, *_ in shown)
         return canvas.finish(
-            f"{len(shown)} line charts over the same time, the likeliest cause first. {told.replace('  ', ' ')}.",
+            f"{len(shown)} line charts over the same time, the likeliest cause first. {told or 'no data'}.",
             f"Infrastructure around the onset, the likeliest cause first. Grey band: usual range.{more}",
         )
 
@@ -318,7 +325,8 @@ def _one_panel(
     if not len(there):
         canvas.text(axes, span.start, 0.3, "no data", across="axes", shift=(4, 0))
         return
-    ticks = ticks_between(*axes.get_ylim(), most=2)
+    low_end, high_end = axes.get_ylim()
+    ticks = ticks_between(low_end, high_end, most=2)
     for value in ticks:
         canvas.text(axes, span.start, value, number(value), align="right", shift=(-6, -3))
     canvas.text(axes, span.end, there[-1], number(float(there[-1])), color=SERIES[1], weight="bold", shift=(5, -3))

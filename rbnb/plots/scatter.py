@@ -1,4 +1,4 @@
-"""Latency against load: is it slower at the same load, or is there only more load?
+"""Latency against load, to tell a slower model from more traffic.
 
 Rules: at most 300 marks, thinned evenly along the load so that the rare high loads stay; hollow is usual,
 filled is now; a line joins the medians of equal parts of each, so that the eye has something to compare.

@@ -30,7 +30,7 @@ def _markdown() -> MarkdownIt:
 
     markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False})
     markdown.enable("table").disable("image")
-    markdown.validateLink = _link_allowed  # type: ignore[method-assign] # the documented way to narrow links
+    markdown.validateLink = _link_allowed  # type: ignore[method-assign,assignment] # the documented way
     markdown.add_render_rule("link_open", _link_open)
     markdown.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
     markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")

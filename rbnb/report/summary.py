@@ -63,7 +63,7 @@ def _texts(value: object, limit: int = 400) -> list[str]:
 def _colour(record: Mapping[str, Any]) -> str:
     """Return the status colour; green only for a completed run that found the model healthy."""
     asked = _dict(record.get("plain")).get("colour")
-    verdict = record.get("verdict")
+    verdict = str(record.get("verdict"))
     if record.get("status") != "completed" or verdict not in _VERDICTS or verdict == "inconclusive":
         return "grey"
     if asked == "green" and verdict != "healthy":

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rbnb.errors import UsageError
 from rbnb.text import visible
 from rbnb.times import parse_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["NOTHING", "PILLS", "cell", "number", "pill", "safe_link", "share", "text_of", "time_tag", "word"]
 

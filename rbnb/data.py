@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 from rbnb.config import expand_env
 from rbnb.errors import DataError
 from rbnb.model import Material, Window
+from rbnb.scope import Scope, parse_spans, resolve_scope
+from rbnb.times import parse_duration, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,6 +152,64 @@ class ModelData:
         ).iloc[0]
         return Extent(_moment(row["first"]), _moment(row["last"]), int(row["rows"]), int(row["future"]))
 
+    def check(self) -> dict[str, list[str]]:
+        """Open every table that the model file maps, and return the columns used of each.
+
+        Raises
+        ------
+        DataError
+            Naming the table or column that is missing, unreadable or of the wrong type.
+        """
+        opened = {"predictions": list(self.requests.columns)}
+        logs = self.model.logs
+        if logs.metrics is not None:
+            opened["metrics"] = list(self._metrics().columns)
+        if logs.changes is not None:
+            opened["changes"] = list(self._changes(logs.changes).columns)
+        if logs.dependencies is not None:
+            opened["dependencies"] = list(self._calls(logs.dependencies).columns)
+        return opened
+
+    def scope(
+        self, *, clock: datetime, at: str, window: str, bucket: str, reference: str, leave_out: str
+    ) -> tuple[Extent, Scope]:
+        """Work out what a run looks at; texts as they stand in a template's parameters.
+
+        Raises
+        ------
+        DataError
+            If the log cannot be read or holds nothing.
+        UsageError
+            If a time or a duration cannot be read.
+        """
+        log = self.model.logs.predictions
+        if log.columns.latency_ms is None:
+            raise DataError(
+                f"{self.model.name}: no measured column is mapped",
+                hint="name it under logs.predictions.columns.latency_ms in the model file",
+            )
+        now = parse_time(at) if at and parse_time(at) < clock else clock
+        extent = self.extent(clock)
+        chosen = resolve_scope(
+            first=extent.first,
+            last=extent.last,
+            rows=extent.rows,
+            now=now,
+            at=at,
+            window=window,
+            bucket=bucket,
+            reference=self._reference(reference),
+            per_row=log.columns.request_id is None,
+            leave_out=parse_spans(leave_out),
+        )
+        return extent, chosen
+
+    def _reference(self, text: str) -> timedelta | Window | None:
+        if text:
+            return parse_duration(text)
+        own = self.model.reference
+        return Window(own.start, own.end) if own.start and own.end else own.window
+
     def series(self, start: int, end: int, bucket: int) -> pd.DataFrame:
         """Reduce the log to one row a bucket that holds requests.
 
@@ -166,12 +226,21 @@ class ModelData:
             ``bucket`` (epoch seconds), ``n``, ``measured``, ``nulls``, ``broken``, ``errors``, ``p50``, ``p95``,
             ``p99``, ``total`` (sum of latency).
         """
+        return self._rows(self._series(start, end, bucket))
+
+    def series_query(self, start: int, end: int, bucket: int) -> str:
+        """Return the query of `series` in the engine's own SQL."""
+        import ibis
+
+        return str(ibis.to_sql(self._series(start, end, bucket)))
+
+    def _series(self, start: int, end: int, bucket: int) -> ir.Table:
         table = self._window(start, end)
         table = table.mutate(bucket=(table.epoch // bucket) * bucket)
         measures = {"n": table.count(), **self._latency_measures(table)}
         if "status" in table.columns:
             measures["errors"] = table.count(where=table.status >= 500)
-        return self._rows(table.group_by("bucket").aggregate(**measures).order_by("bucket"))
+        return table.group_by("bucket").aggregate(**measures).order_by("bucket")
 
     def _latency_measures(self, table: ir.Table) -> dict[str, Any]:
         if "latency" not in table.columns:
@@ -315,7 +384,7 @@ class ModelData:
         log = self.model.logs.changes
         if log is None:
             return None
-        table = self._canonical("changes", log, ("kind", "what"), ("who", "link", "segment"))
+        table = self._changes(log)
         inside = table.filter((table.time >= start) & (table.time < end))
         return self._rows(inside.order_by(["time", "what"]))
 
@@ -324,13 +393,19 @@ class ModelData:
         log = self.model.logs.dependencies
         if log is None:
             return None
+        frame = self._rows(self._calls(log).distinct().order_by(["caller", "callee"]))
+        return list(frame.itertuples(index=False, name=None))
+
+    def _changes(self, log: Log) -> ir.Table:
+        return self._canonical("changes", log, ("kind", "what"), ("who", "link", "segment"))
+
+    def _calls(self, log: Log) -> ir.Table:
         table = self._open("dependencies", log)
         pair = {
             name: self._column(table, log.columns.get(name, name), f"dependencies.columns.{name}").cast("string")
             for name in ("caller", "callee")
         }
-        frame = self._rows(table.select(**pair).distinct().order_by(["caller", "callee"]))
-        return list(frame.itertuples(index=False, name=None))
+        return table.select(**pair)
 
     @cached_property
     def metric_table(self) -> ir.Table | None:
@@ -517,7 +592,6 @@ class ModelData:
                 connection = ibis.duckdb.connect() if url == "duckdb://" else ibis.connect(expanded)
                 if connection.name == "duckdb":
                     connection.raw_sql("SET TimeZone='UTC'")
-                    connection.raw_sql("SET enable_progress_bar=false")
             except Exception as error:  # noqa: BLE001 - each engine has errors of its own
                 raise DataError(
                     f"{self.model.name}: the connection {url} cannot be opened: {_first_line(error)}",

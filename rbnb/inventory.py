@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from rbnb.config import Duration, Moment, Name, Settings, parse_settings, read_yaml
-from rbnb.errors import ConfigError
+from rbnb.errors import ConfigError, NotFoundError
+from rbnb.model import NAME, checked_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Columns", "Log", "ModelFile", "PredictionLog", "load_model_file"]
+__all__ = ["Columns", "Log", "ModelFile", "PredictionLog", "find_model", "find_models", "load_model_file"]
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -169,6 +170,27 @@ class ModelFile(Settings):
     action_values: dict[str, str] = Field(default_factory=dict)
     governance: Governance = Field(default_factory=Governance)
     links: dict[str, str] = Field(default_factory=dict)
+
+
+def find_models(folder: Path) -> dict[str, Path]:
+    """Return the model files of a folder by name."""
+    return {path.stem: path for path in sorted(folder.glob("*.yaml")) if NAME.fullmatch(path.stem)}
+
+
+def find_model(folder: Path, name: str) -> Path:
+    """Return the file of one model.
+
+    Raises
+    ------
+    NameRefusedError
+        If the name could be a path.
+    NotFoundError
+        If there is no such model; close names are suggested.
+    """
+    known = find_models(folder)
+    if checked_name("model", name) not in known:
+        raise NotFoundError("model", name, known, where=folder.name)
+    return known[name]
 
 
 def load_model_file(path: Path) -> ModelFile:

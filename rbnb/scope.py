@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rbnb.errors import DataError, ParameterError
+from rbnb.errors import DataError, ParameterError, UsageError
 from rbnb.model import Window
 from rbnb.times import format_time, parse_duration, parse_time
 
-__all__ = ["DEFAULT_REFERENCE", "Scope", "describe", "resolve_scope"]
+__all__ = ["DEFAULT_REFERENCE", "Scope", "describe", "parse_spans", "resolve_scope"]
 
 _BUCKETS = (300, 600, 900, 1800, 3600)
 #: Requests a bucket should hold on average.
@@ -26,7 +26,7 @@ DEFAULT_REFERENCE = timedelta(days=14)
 class Scope:
     """The spans of one run, in UTC, aligned to the bucket (seconds).
 
-    `given` tells that a person set the end of the window: then freshness is judged as of that time.
+    `now` is the clock that freshness is judged by: a time given by a person is its own clock.
     """
 
     window: Window
@@ -34,7 +34,6 @@ class Scope:
     bucket: int
     now: datetime
     leave_out: tuple[tuple[int, int], ...] = ()
-    given: bool = False
 
     @property
     def start(self) -> int:
@@ -110,7 +109,30 @@ def resolve_scope(
         before = reference
     else:
         before = Window(_aligned(span.start - (reference or DEFAULT_REFERENCE), size), span.start)
-    return Scope(Window(_aligned(span.start, size), end), before, size, now, leave_out, given=bool(at))
+    return Scope(Window(_aligned(span.start, size), end), before, size, now, leave_out)
+
+
+def parse_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Read spans written ``start/end,start/end`` in ISO 8601, as epoch seconds.
+
+    Raises
+    ------
+    UsageError
+        If a time is no time, or a span ends before it starts.
+
+    Examples
+    --------
+    >>> parse_spans("2026-11-10T08:00:00Z/2026-11-10T09:00:00Z")
+    ((1794297600, 1794301200),)
+    """
+    spans = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        first, _, last = part.partition("/")
+        start, end = int(parse_time(first).timestamp()), int(parse_time(last).timestamp())
+        if start >= end:
+            raise UsageError(f"the span {part} ends before it starts", hint="write it as start/end")
+        spans.append((start, end))
+    return tuple(spans)
 
 
 def _bucket(text: str, first: datetime, last: datetime, rows: int, *, per_row: bool) -> int:

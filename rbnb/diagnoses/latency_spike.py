@@ -160,13 +160,13 @@ class LatencySpike:
 
     @property
     def _data_age(self) -> Signal:
-        if self.scope.given:
+        last = self.extent.last or self.scope.now
+        if last <= self.scope.now:
+            age, method = (self.scope.now - last).total_seconds() / 60, "clock minus newest row"
+        else:
             held = self.times[self.frame["n"].to_numpy() > 0]
             newest = float(held[-1]) + self.scope.bucket if len(held) else float(self.times[0])
-            age, method = (self.scope.end - newest) / 60, "the time asked for minus the newest bucket with data"
-        else:
-            last = self.extent.last or self.scope.now
-            age, method = (self.scope.now - last).total_seconds() / 60, "clock minus newest row"
+            age, method = (self.scope.end - newest) / 60, "end of the window minus newest bucket with data"
         return Signal("data_age", max(age, 0.0), "minutes", self.extent.rows, method)
 
     @cached_property
@@ -183,6 +183,11 @@ class LatencySpike:
         frame[counts] = frame[counts].fillna(0)
         frame["mean"] = frame["total"].astype(float) / frame["measured"].where(frame["measured"] > 0)
         return frame
+
+    @property
+    def query(self) -> str:
+        """The query behind `frame`, in the engine's own SQL."""
+        return self.data.series_query(self.scope.reference_start, self.scope.end, self.scope.bucket)
 
     @property
     def times(self) -> NDArray[np.int64]:

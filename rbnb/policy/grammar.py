@@ -7,7 +7,7 @@ before anything is judged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -194,6 +194,7 @@ class PolicyPart(Settings):
     context: list[str] = Field(default_factory=list)
     causes: list[str] = Field(default_factory=list)
     facts: dict[str, Unit] = Field(default_factory=dict)
+    settings: dict[str, Number] = Field(default_factory=dict)
     tree: TreePart
     severity: Annotated[list[Any], Field(min_length=1)]
 
@@ -259,6 +260,8 @@ class Policy:
         Rules, worst first.
     digest
         SHA-256 of the file, so that a record can say which policy judged.
+    settings
+        Numbers that define what is measured, by the name the measurement gives them.
     """
 
     name: str
@@ -271,6 +274,7 @@ class Policy:
     nodes: Mapping[str, Question | Leaf]
     severity: tuple[Rule, ...]
     digest: str
+    settings: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def proposals(self) -> frozenset[str]:

@@ -87,6 +87,7 @@ class _Reader:
             nodes=nodes,
             severity=severity,
             digest=hashlib.sha256(self.path.read_bytes()).hexdigest(),
+            settings=dict(file.settings),
         )
 
     def wrong(self, key: str, problem: str, hint: str = "") -> ConfigError:

@@ -1,0 +1,376 @@
+"""The case: a model's logs, the window, the policy, and what has been found so far."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rbnb.case import stages
+from rbnb.case.scraps import glue
+from rbnb.catalog import load_catalog, render
+from rbnb.config import Places, open_places
+from rbnb.data import ModelData
+from rbnb.errors import UsageError
+from rbnb.governance import load_compliance, load_response
+from rbnb.inventory import ModelFile, find_model, load_model_file
+from rbnb.ledger import Ledger
+from rbnb.plots import Figure
+from rbnb.policy import Decision, decide, grade, judge, load_policy
+from rbnb.templates import load_template
+from rbnb.times import parse_time, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from rbnb.catalog import RenderedAction
+    from rbnb.data import Extent
+    from rbnb.diagnoses.latency_spike import LatencySpike
+    from rbnb.ledger import Entry
+    from rbnb.model import Cause, Finding, NotMeasured, SegmentShare, Severity, Signal
+    from rbnb.policy import Policy
+    from rbnb.scope import Scope
+    from rbnb.view import View
+
+__all__ = ["STAGES", "Case"]
+
+#: The stages of every runbook, in their order; each leaves a scrap ``stage.<name>``.
+STAGES = (
+    "header",
+    "detection",
+    "triage",
+    "reproduce",
+    "root_cause",
+    "containment",
+    "remediation",
+    "monitoring",
+    "governance",
+    "decision_record",
+    "learning",
+)
+
+
+class Case:
+    """One run of a runbook, seen from its cells.
+
+    Parameters
+    ----------
+    template
+        Name of the runbook; its policy has the same name.
+    places
+        The workspace.
+    model
+        The model file.
+    data
+        Its logs.
+    extent, scope
+        What the request log holds, and what this run looks at.
+    parameters
+        As the cells were given them.
+    """
+
+    def __init__(
+        self,
+        template: str,
+        places: Places,
+        model: ModelFile,
+        data: ModelData,
+        extent: Extent,
+        scope: Scope,
+        parameters: Mapping[str, Any],
+    ) -> None:
+        self.template = template
+        self.places = places
+        self.model = model
+        self.data = data
+        self.extent = extent
+        self.scope = scope
+        self.parameters = dict(parameters)
+        self.findings: list[Finding] = []
+        self.causes: list[Cause] = []
+        self.segments: list[SegmentShare] = []
+        self.not_measured: list[NotMeasured] = []
+        self._decision: Decision | None = None
+        self._severity: Severity | None = None
+        self._finished: set[str] = set()
+
+    @classmethod
+    def open(cls, template: str, *, model: str, **parameters: Any) -> Case:  # noqa: ANN401 - template parameters
+        """Open the workspace, the model and its logs.
+
+        Parameters
+        ----------
+        template
+            Name of the runbook.
+        model
+            Name of the model file.
+        **parameters
+            The template's other parameters: incident, at, clock, window, bucket, reference, leave_out,
+            severity, seed.
+
+        Raises
+        ------
+        UsageError
+            If there is no workspace, no such model, or a parameter cannot be read.
+        DataError
+            If a table is missing, unreadable or not as the model file says.
+        """
+        places = open_places(Path.cwd())
+        path = find_model(places.models, model)
+        chosen = load_model_file(path)
+        data = ModelData(chosen, path.parent)
+        given = {"at": "", "clock": "", "window": "2h", "bucket": "auto", "reference": "", "leave_out": ""}
+        given |= {key: str(value) for key, value in parameters.items() if key in given}
+        clock = _clock(chosen, given.pop("clock"))
+        extent, scope = data.scope(clock=clock, **given)
+        return cls(template, places, chosen, data, extent, scope, {"model": model, **parameters})
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy that judges this run."""
+        return load_policy(self.places.policy_file(self.template))
+
+    @cached_property
+    def run_folder(self) -> Path | None:
+        """Where evidence goes; None outside a run."""
+        named = os.environ.get("RBNB_RUN_FOLDER", "")
+        return Path(named) if named else None
+
+    @cached_property
+    def history(self) -> list[Entry]:
+        """The incident's ledger so far; empty outside an incident."""
+        if self.run_folder is None:
+            return []
+        return Ledger(self.run_folder.parent.parent / "ledger").entries()
+
+    def latency_spike(self) -> LatencySpike:
+        """Return the measurements of a latency spike, each computed when it is first asked for."""
+        from rbnb.diagnoses.latency_spike import LatencySettings, LatencySpike
+
+        settings = LatencySettings(**self.policy.settings)
+        return LatencySpike(self.data, self.scope, self.extent, settings, int(self.parameters.get("seed", 0)))
+
+    def show(self, *views: View | Figure | None) -> None:
+        """Show tables, facts, notes, commands and figures, in this order; None is passed over."""
+        from IPython.display import display
+
+        for view in views:
+            if view is None:
+                continue
+            if isinstance(view, Figure):
+                about = {"alt": view.alt, "caption": view.caption}
+                bundle = {"image/svg+xml": view.svg, "text/plain": f"[figure] {view.alt}"}
+                display(bundle, metadata=about, raw=True)
+            else:
+                display(view._repr_mimebundle_(), raw=True)
+
+    def judge(self, signals: Sequence[Signal]) -> list[Finding]:
+        """Hold signals against the policy's thresholds, with the model file's own numbers."""
+        name = f"{self.model.name}.yaml"
+        return judge(signals, self.policy, self.model.thresholds, overrides_from=name)
+
+    def show_signals(self, title: str, signals: Sequence[Signal], note: str = "") -> None:
+        """Show signals with their thresholds and status."""
+        self.show(stages.finding_table(title, self.judge(signals), note))
+
+    def header(self) -> None:
+        """Show what this is about, who is responsible, and by when something is due."""
+        template = load_template(self.template, self.places.templates)
+        given = str(self.parameters.get("severity", ""))
+        self.show(
+            stages.header_facts(self.model, self.scope, template, self.parameters),
+            stages.responsibility_facts(self.model, self.places.file, given),
+            stages.links(self.model),
+        )
+
+    def observations(self) -> None:
+        """Show what people have seen, from the ledger."""
+        seen = [entry for entry in self.history if entry.kind == "observation.recorded"]
+        self.show(stages.observation_table(seen))
+
+    def triage(
+        self,
+        signals: Sequence[Signal],
+        causes: Sequence[Cause],
+        facts: Mapping[str, object],
+        segments: Sequence[SegmentShare] = (),
+        not_measured: Sequence[NotMeasured] = (),
+    ) -> Decision:
+        """Judge everything that was measured, and show the verdict with what speaks for and against each.
+
+        Parameters
+        ----------
+        signals, causes, facts
+            What was measured, the ranked hypotheses, and the values for the policy's sentences.
+        segments, not_measured
+            Kept for the record.
+
+        Returns
+        -------
+        Decision
+            Verdict, branch of the tree, proposal.
+        """
+        self.findings = self.judge(signals)
+        self.causes, self.segments, self.not_measured = list(causes), list(segments), list(not_measured)
+        given = str(self.parameters.get("severity", "")) or None
+        self._severity = grade(self.policy, self.findings, self.causes, given)
+        self._decision = decide(self.policy, self.findings, self.causes, facts)
+        self.show(
+            stages.verdict_facts(self._decision, self._severity),
+            stages.for_and_against(self.findings, self.causes),
+        )
+        return self._decision
+
+    @property
+    def decision(self) -> Decision:
+        """The verdict and what led to it.
+
+        Raises
+        ------
+        UsageError
+            Before the triage.
+        """
+        if self._decision is None:
+            raise UsageError("there is no verdict yet", hint="run the triage cell first")
+        return self._decision
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is, and why.
+
+        Raises
+        ------
+        UsageError
+            Before the triage.
+        """
+        if self._severity is None:
+            raise UsageError("there is no severity yet", hint="run the triage cell first")
+        return self._severity
+
+    def reproduce(self, query: str) -> None:
+        """Show the windows, the sources with their digests, and the commands that run this again."""
+        self.materials = self.data.materials(self.scope.window, self.scope.reference)
+        self.show(
+            stages.window_facts(self.scope),
+            stages.material_table(self.materials),
+            stages.rerun_commands(self.template, self.parameters, self.scope, query),
+        )
+
+    def tree(self) -> None:
+        """Show the way through the decision tree."""
+        self.show(stages.branch_table(self.decision))
+
+    @cached_property
+    def options(self) -> dict[str, RenderedAction]:
+        """The actions of this model with their commands, the proposed one first."""
+        catalog = load_catalog(
+            [
+                folder / "actions.yaml"
+                for folder in reversed(self.places.policies)
+                if (folder / "actions.yaml").is_file()
+            ]
+        )
+        proposal = self.decision.proposal
+        names = dict.fromkeys(([proposal.action] if proposal else []) + list(self.model.actions))
+        values = {"template": self.template, "model": self.model.name, **self.model.action_values}
+        return {
+            name: render(catalog[name], {key: text for key, text in values.items() if key in catalog[name].values})
+            for name in names
+            if name in catalog
+        }
+
+    def containment(self) -> None:
+        """Show the proposal with its commands and rollback, the alternatives, and who is told what."""
+        response = load_response(self.places.policy_file("response"))
+        self.show(*stages.containment(self.decision, self.severity, self.options, response))
+
+    def remediation(self, slo: Mapping[str, float]) -> None:
+        """Show the known-good state and what must be measured before this counts as over."""
+        self.show(*stages.remediation(self.model, self.findings, slo))
+
+    def monitoring(self, watch: Sequence[str] = ()) -> None:
+        """Show what to watch from here on, how often, and what puts a rollout on hold."""
+        response = load_response(self.places.policy_file("response"))
+        self.show(*stages.monitoring(self.findings, self.causes, self.severity, response, watch))
+
+    def governance(self) -> None:
+        """Show the risk, the approvals needed, and the rules this may touch with their clocks."""
+        response = load_response(self.places.policy_file("response"))
+        compliance = load_compliance(self.places.policy_file("compliance"))
+        self.show(
+            *stages.governance(
+                self.model, self.findings, self.decision, self.severity, self.scope, response, compliance
+            )
+        )
+
+    def decision_record(self) -> None:
+        """Show the proposal, what people have decided, what is open, and what was not measured."""
+        self.show(*stages.decision_record(self.decision, self.severity, self.history, self.not_measured))
+
+    def learning(self) -> None:
+        """Show the questions that a review should answer."""
+        self.show(*stages.learning(self.model, self.findings, self.decision))
+
+    def keep(self, name: str, frame: pd.DataFrame) -> None:
+        """Write a table as evidence beside the notebook; outside a run nothing is written.
+
+        Parameters
+        ----------
+        name
+            File name without its ending.
+        frame
+            Aggregates or a small sample.
+        """
+        if self.run_folder is None:
+            return
+        folder = self.run_folder / "evidence"
+        folder.mkdir(exist_ok=True)
+        frame.to_parquet(folder / f"{name}.parquet", compression="zstd", index=False)
+
+    def finish(self, stage: str, **found: Any) -> None:  # noqa: ANN401 - anything that can be recorded
+        """Leave the stage's record; what triage and later stages found is added.
+
+        Raises
+        ------
+        UsageError
+            If there is no such stage.
+        """
+        if stage not in STAGES:
+            raise UsageError(f"there is no stage {stage!r}", hint=f"the stages are {', '.join(STAGES)}")
+        if stage in self._finished:
+            return
+        self._finished.add(stage)
+        glue(f"stage.{stage}", {"stage": stage, **self._record(stage), **found})
+
+    def _record(self, stage: str) -> dict[str, Any]:
+        if stage == "header":
+            return {"model": self.model.name, "version": self.model.version}
+        if stage == "triage":
+            decision = self.decision
+            return {
+                "verdict": decision.verdict.name,
+                "because": decision.verdict.because,
+                "severity": self.severity,
+                "findings": self.findings,
+                "causes": self.causes,
+                "segments": self.segments[:20],
+                "branch": decision.branch,
+                "plain": {**decision.plain, "colour": decision.colour},
+                "policy": {"name": self.policy.name, "version": self.policy.version},
+            }
+        if stage == "reproduce":
+            return {"materials": self.materials}
+        if stage == "containment":
+            return {"proposal": stages.proposal_record(self.decision, self.severity, self.options)}
+        if stage == "decision_record":
+            return {"not_measured": self.not_measured}
+        return {}
+
+
+def _clock(model: ModelFile, given: str) -> Any:  # noqa: ANN401 - an aware datetime
+    if given:
+        return parse_time(given)
+    return model.recording.until if model.recording else utc_now()

@@ -791,10 +791,11 @@ def test_broken_data_with_a_clear_anomaly_tells_of_it(shipped_policy):
         assert "slow" in decision.plain["what"]
 
 
-def test_doubt_about_the_tail_is_no_all_clear(shipped_policy):
-    """P9: a p99 that looks far too high, from too few requests to be sure, is inconclusive and says so."""
-    doubtful = signal("latency_p99", 3.0, interval=(0.9, 9.0))
-    rest = [signal(name, value, unit=unit) for name, (value, unit) in GOOD.items() if name != "latency_p99"]
+@pytest.mark.parametrize("tail", ["latency_p95", "latency_p99"])
+def test_doubt_about_the_tail_is_no_all_clear(shipped_policy, tail):
+    """P9: a tail that looks far too high, from too few requests to be sure, is inconclusive and says so."""
+    doubtful = signal(tail, 3.0, interval=(0.9, 9.0))
+    rest = [signal(name, value, unit=unit) for name, (value, unit) in GOOD.items() if name != tail]
     decision = decide(shipped_policy, judge([*rest, doubtful], shipped_policy, {}), [], {})
     assert decision.verdict.name == "inconclusive"
     assert "too few observations to be sure" in decision.verdict.because[-1]

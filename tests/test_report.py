@@ -198,6 +198,14 @@ def test_an_empty_record_is_said_to_be_unknown():
     assert Reader(html).words.count("Not known.") == 4
 
 
+def test_since_when_is_told_from_the_onset_where_the_record_has_no_words_for_it():
+    """A record without its own sentence still tells since when, as long as it knows."""
+    plain = {key: text for key, text in record()["plain"].items() if key != "since"}
+    assert "Sun 22 Nov 2026, 14:05 UTC. It is still going on." in Reader(page(rec=record(plain=plain))).words
+    ended = record(plain=plain, ongoing=False, ended="2026-11-22T15:20:00Z")
+    assert "From Sun 22 Nov 2026, 14:05 UTC to Sun 22 Nov 2026, 15:20 UTC." in Reader(page(rec=ended)).words
+
+
 JUNK = [None, 0, 1.5, True, "text", [], {}, [None], [1, "a"], {"a": [1]}, [[[]]], "\ud800"]
 
 

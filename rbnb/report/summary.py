@@ -231,8 +231,18 @@ def _model(record: Mapping[str, Any], context: Mapping[str, Any]) -> Plain:
     }
 
 
+def _since(record: Mapping[str, Any]) -> str:
+    """Return onset and end in a sentence, for a record that does not say it in words of its own."""
+    onset, ended = time_tag(record.get("onset")), time_tag(record.get("ended"))
+    if not onset["iso"]:
+        return ""
+    if ended["iso"]:
+        return f"From {onset['text']} to {ended['text']}."
+    return f"{onset['text']}. It is {_going_on(record)}." if _going_on(record) else f"{onset['text']}."
+
+
 def _answers(record: Mapping[str, Any]) -> list[Plain]:
-    plain = _dict(record.get("plain"))
+    plain = {"since": _since(record), **_dict(record.get("plain"))}
     return [{"question": asked, "answer": visible(plain.get(key) or "Not known.", 1000)} for asked, key in _ASKED]
 
 

@@ -23,6 +23,7 @@ __all__ = ["NOTHING", "PILLS", "cell", "number", "pill", "safe_link", "share", "
 
 NOTHING = "–"
 _THIN = "\u202f"
+_LONG = 44  # characters, from which on a text wants room of its own
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LOOKS_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\\\"'<>`\u2028\u2029]")
@@ -171,8 +172,10 @@ def safe_link(address: object) -> str:
 def cell(value: Any, kind: str) -> dict[str, Any]:  # noqa: ANN401 - whatever a notebook holds
     """Return one value as the template draws it: its kind and text, and what that kind needs besides."""
     if value is None:
-        return {"kind": "text", "text": NOTHING, "right": kind in ("number", "share", "bar"), "missing": True}
-    shown: dict[str, Any] = {"kind": "text", "text": text_of(value), "right": False, "missing": False}
+        right = kind in ("number", "share", "bar")
+        return {"kind": "text", "text": NOTHING, "right": right, "missing": True, "long": False}
+    text = text_of(value)
+    shown: dict[str, Any] = {"kind": "text", "text": text, "right": False, "missing": False, "long": len(text) > _LONG}
     if kind == "number":
         shown.update(text=number(value), right=True)
     elif kind == "share":

@@ -76,7 +76,7 @@ def build_record(
             f"the run did not complete ({status}): {(error or {}).get('message', 'no reason is known')}",
             *because,
         ]
-    plain = triage.get("plain") if complete else None
+    plain = {"since": triage.get("since", ""), **triage.get("plain", {})} if complete else None
     record: dict[str, Any] = to_plain(
         {
             "record_version": RECORD_VERSION,

@@ -75,7 +75,7 @@ def _component(spike: LatencySpike, shift: ComponentShift) -> Cause:
     fits = onset - slack <= shift.onset <= onset + slack
     explains = _explains(spike, shift.segment)
     size = f"{shift.ratio:,.1f}× usual" if shift.ratio is not None else f"{abs(shift.z):,.0f} deviations off"
-    evidence = [f"{shift.metric} {size} since {_clock(shift.onset)}"]
+    evidence = [f"since {_clock(shift.onset)}"]
     status: HypothesisStatus
     if not fits:
         status = "refuted" if shift.onset > onset + slack else "open"
@@ -96,8 +96,7 @@ def _component(spike: LatencySpike, shift: ComponentShift) -> Cause:
         evidence.append(f"{len(others)} component{'s' if len(others) > 1 else ''} that depend on it followed")
     score = 0.5 * max(explains or 0.0, 0.0) + 0.3 * math.exp(-gap / 3600) + 0.2 * abs(shift.z) / (abs(shift.z) + 10)
     kind = "host" if shift.segment.startswith("host=") else "dependency"
-    way = "above" if shift.z > 0 else "below"
-    name = f"{shift.component}: {shift.metric} {way} its usual range"
+    name = f"{shift.component}: {shift.metric} {size}"
     return Cause(
         kind,
         name,

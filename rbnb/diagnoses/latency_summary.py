@@ -10,7 +10,14 @@ from rbnb.diagnoses.latency_hypotheses import dominant_stage
 if TYPE_CHECKING:
     from rbnb.diagnoses.latency_spike import LatencySpike
 
-__all__ = ["course", "facts", "headline"]
+__all__ = ["course", "facts", "headline", "since"]
+
+
+_PLAIN = {
+    "p99": "The slowest one in a hundred takes",
+    "p95": "The slowest one in twenty takes",
+    "p50": "A typical request takes",
+}
 
 
 def facts(spike: LatencySpike) -> dict[str, object]:
@@ -23,10 +30,30 @@ def facts(spike: LatencySpike) -> dict[str, object]:
         "ended": _moment(episode.ended) if episode and episode.ended else None,
         "where": spike.segments[0].where if spike.segments else "",
         "stage": stage.where if stage else "",
+        "component": _component(spike),
         "level": level,
+        "level_plain": _PLAIN.get(level, "The measured value is"),
         "level_from": (before, unit),
         "level_to": (now, unit),
     }
+
+
+def _component(spike: LatencySpike) -> str:
+    roots = [shift.component for shift in spike.shifts if not spike.symptoms.get(shift.component)]
+    return roots[0] if roots else ""
+
+
+def since(spike: LatencySpike) -> str:
+    """Return in plain words since when, and whether it is over; empty where nothing was found."""
+    episode = spike.detection.episode
+    if episode is None:
+        return "No start could be made out." if spike.found else ""
+    start = f"Since {_moment(episode.onset):%A, %d %B %Y, %H:%M} UTC"
+    return (
+        f"{start}; over since {_clock(episode.ended, spike)} UTC."
+        if episode.ended
+        else f"{start}. It is still going on."
+    )
 
 
 def _level(spike: LatencySpike) -> tuple[str, float | None, float | None]:

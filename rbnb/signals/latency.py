@@ -105,7 +105,10 @@ def detect_episode(
     z, ratio = _worst(series, len(time))
     inside = time >= since
     n = int((np.isfinite(z) & inside).sum())
-    method = f"second largest of 3 buckets, log scale, against {_periods(series)}; {', '.join(series)}"
+    method = (
+        f"second largest of 3 buckets, log scale, against {_periods(series)}; {', '.join(series)}; "
+        f"only buckets at least {ratio_min:g} times the usual"
+    )
     if not n:
         reason = "no bucket of the window has both data and a reference"
         return Signal("latency_anomaly", None, "robust z", 0, method, reason=reason), None
@@ -116,7 +119,8 @@ def detect_episode(
         if time[last] >= since
     ]
     window_start = int(np.argmax(inside))
-    peak = float(sustained(z)[max(window_start - 2, 0) :].max())
+    large = np.where(ratio >= ratio_min, z, np.minimum(z, 0.0))
+    peak = float(sustained(large)[max(window_start - 2, 0) :].max())
     signal = Signal("latency_anomaly", peak, "robust z", n, method, reference=0.0)
     return signal, max(found, key=lambda e: e.peak * math.sqrt(e.buckets), default=None)
 

@@ -57,7 +57,7 @@ def test_a_run_leaves_its_files_and_says_what_happened(tmp_path):
 
 
 def test_the_notebook_is_what_others_read(tmp_path):
-    """nbformat accepts the executed notebook, scrapbook reads its records, and its metadata are true."""
+    """The executed notebook is valid to nbformat, scrapbook reads its records, and its metadata are true."""
     import nbformat
     import scrapbook
 
@@ -239,7 +239,7 @@ def stop_soon(stop):
 
     def meanwhile(runner, folder):
         def wait():
-            wait_until(lambda: (folder / "ready").exists())
+            wait_until((folder / "ready").exists)
             stop(runner)
 
         threading.Thread(target=wait, daemon=True).start()
@@ -253,8 +253,8 @@ WAITS = ["print('before')", "open('ready', 'w').close()\nimport time\ntime.sleep
 @pytest.mark.parametrize(
     "stop",
     [
-        pytest.param(lambda runner: os.kill(os.getpid(), 2), id="ctrl-c"),
-        pytest.param(lambda runner: os.kill(os.getpid(), 15), id="sigterm"),
+        pytest.param(lambda _: os.kill(os.getpid(), 2), id="ctrl-c"),
+        pytest.param(lambda _: os.kill(os.getpid(), 15), id="sigterm"),
         pytest.param(lambda runner: runner.stop(), id="from-a-thread"),
         pytest.param(lambda runner: os.kill(runner._process.pid, 15), id="sigterm-to-the-runner"),
     ],

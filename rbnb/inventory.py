@@ -149,7 +149,11 @@ class Recording(Settings):
 
 
 class ModelFile(Settings):
-    """One model in production."""
+    """One model in production.
+
+    `action_values` fill the placeholders of an action's commands; `segment_values` those that depend on
+    where the trouble is, by segment such as ``zone=b``.
+    """
 
     name: Name
     version: str = ""
@@ -168,6 +172,7 @@ class ModelFile(Settings):
     thresholds: dict[str, Annotated[float, Field(strict=False)]] = Field(default_factory=dict)
     actions: list[Name] = Field(default_factory=list)
     action_values: dict[str, str] = Field(default_factory=dict)
+    segment_values: dict[str, dict[str, str]] = Field(default_factory=dict)
     governance: Governance = Field(default_factory=Governance)
     links: dict[str, str] = Field(default_factory=dict)
 

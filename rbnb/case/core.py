@@ -276,11 +276,8 @@ class Case:
         proposal = self.decision.proposal
         names = dict.fromkeys(([proposal.action] if proposal else []) + list(self.model.actions))
         values = {"template": self.template, "model": self.model.name, **self.model.action_values}
-        return {
-            name: render(catalog[name], {key: text for key, text in values.items() if key in catalog[name].values})
-            for name in names
-            if name in catalog
-        }
+        values |= self.model.segment_values.get(proposal.where, {}) if proposal else {}
+        return {name: render(catalog[name], values) for name in names if name in catalog}
 
     def containment(self) -> None:
         """Show the proposal with its commands and rollback, the alternatives, and who is told what."""

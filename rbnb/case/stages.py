@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rbnb.governance import due
+from rbnb.model import Window
 from rbnb.policy import show
 from rbnb.times import format_duration, format_time
 from rbnb.view import Commands, Facts, Note, Table, columns
@@ -38,8 +40,8 @@ def header_facts(model: ModelFile, scope: Scope, template: Template, parameters:
             _fact("Registry", model.registry, kind="code"),
             _fact("Runbook", f"{template.name} {template.version}"),
             _fact("Incident", str(parameters.get("incident", "")) or "none: run outside an incident"),
-            _fact("Window", f"{format_time(scope.window.start)} to {format_time(scope.window.end)}"),
-            _fact("Reference", f"{format_time(scope.reference.start)} to {format_time(scope.reference.end)}"),
+            _fact("Window", _span(scope.window)),
+            _fact("Reference", _span(scope.reference)),
             _fact("Peak load", _peak(model, scope)),
         ),
         "What this is about",
@@ -48,6 +50,13 @@ def header_facts(model: ModelFile, scope: Scope, template: Template, parameters:
 
 def _fact(label: str, value: Any, kind: str = "text", link: str = "") -> dict[str, Any]:  # noqa: ANN401
     return {"label": label, "value": value, "kind": kind} | ({"link": link} if link else {})
+
+
+def _span(window: Window) -> str:
+    start, end = window.start, window.end
+    if start.date() == end.date():
+        return f"{start:%a %d %b %Y, %H:%M}–{end:%H:%M} UTC"
+    return f"{start:%a %d %b %Y, %H:%M} – {end:%a %d %b, %H:%M} UTC"
 
 
 def _peak(model: ModelFile, scope: Scope) -> str | None:
@@ -91,19 +100,11 @@ def links(model: ModelFile) -> Facts | None:
 
 
 def finding_table(title: str, findings: Sequence[Finding], note: str = "") -> Table:
-    """List findings with value, interval, threshold and status."""
-    heads = columns(
-        "signal|code",
-        "where|code",
-        "value|number",
-        "95 % interval|number",
-        "usual|number",
-        "n|number",
-        "threshold",
-        "status|status",
-        "mind",
-    )
-    rows = tuple(
+    """List findings with value, interval, threshold and status; context has a value and no status."""
+    placed = any(finding.where for finding in findings)
+    heads = ["signal|code", "where|code", "value|number", "95 % interval|number", "usual|number", "n|number"]
+    heads += ["threshold", "status|status", "how it was measured"]
+    rows = [
         (
             finding.signal,
             finding.where or "everywhere",
@@ -111,13 +112,30 @@ def finding_table(title: str, findings: Sequence[Finding], note: str = "") -> Ta
             _interval(finding),
             show(finding.reference, finding.unit) if finding.reference is not None else None,
             finding.n,
-            finding.threshold,
-            finding.status,
+            None if _context(finding) else _limits(finding.threshold),
+            None if _context(finding) and finding.status == "ok" else finding.status,
             finding.reason or finding.method,
         )
         for finding in findings
-    )
-    return Table(title, heads, rows, note)
+    ]
+    if not placed:
+        del heads[1]
+        rows = [(row[0], *row[2:]) for row in rows]  # type: ignore[misc]
+    if any(_CAREFUL in finding.threshold for finding in findings):
+        careful = "A threshold is held against the careful end of the interval, so that few requests do not page."
+        note = f"{note} {careful}".strip()
+    return Table(title, columns(*heads), tuple(rows), note)
+
+
+_CAREFUL = ", by the "
+
+
+def _limits(threshold: str) -> str:
+    return threshold.partition(_CAREFUL)[0]
+
+
+def _context(finding: Finding) -> bool:
+    return finding.threshold.startswith("none")
 
 
 def _interval(finding: Finding) -> str | None:
@@ -181,17 +199,21 @@ def _list(items: Sequence[str], most: int = 4) -> str:
 
 def window_facts(scope: Scope) -> Facts:
     """Say which spans were compared."""
-    left_out = ", ".join(f"{low}–{high}" for low, high in scope.leave_out)
+    left_out = ", ".join(_epochs(low, high) for low, high in scope.leave_out)
     return Facts(
         (
-            _fact("Window", f"{format_time(scope.window.start)} to {format_time(scope.window.end)}"),
-            _fact("Reference", f"{format_time(scope.reference.start)} to {format_time(scope.reference.end)}"),
+            _fact("Window", _span(scope.window)),
+            _fact("Reference", _span(scope.reference)),
             _fact("Bucket", f"{scope.bucket} s"),
             _fact("Clock", format_time(scope.now)),
             _fact("Left out of the reference", left_out or "nothing"),
         ),
         "Windows",
     )
+
+
+def _epochs(low: int, high: int) -> str:
+    return _span(Window(datetime.fromtimestamp(low, UTC), datetime.fromtimestamp(high, UTC)))
 
 
 def material_table(materials: Sequence[Material]) -> Table:
@@ -238,6 +260,22 @@ def branch_table(decision: Decision) -> Table:
     return Table("The way through the decision tree", heads, rows, f"ended at {decision.leaf}")
 
 
+def _seen(saw: Mapping[str, Any]) -> str:
+    """Write what a question saw; of many findings those that are not ok."""
+    told = []
+    for name, value in saw.items():
+        if isinstance(value, dict):
+            told.append(
+                (str(value.get("status", "")), f"{name} {show(value.get('value'), str(value.get('unit', '')))}")
+            )
+        elif isinstance(value, list):
+            told += [("cause", f"{one.get('name')} ({one.get('status')})") for one in value if isinstance(one, dict)]
+        else:
+            told.append(("", f"{name} {value}"))
+    loud = [text for status, text in told if status != "ok"]
+    return _list(loud if loud and len(told) > 4 else [text for _, text in told], 6)
+
+
 def containment(
     decision: Decision, severity: Severity, options: Mapping[str, RenderedAction], response: Response
 ) -> list[View]:
@@ -271,7 +309,7 @@ def _action_facts(action: RenderedAction) -> Facts:
             _fact("Expected outcome", action.expected_outcome),
             _fact("Risk", action.risk),
             _fact("Blast radius", action.blast_radius),
-            _fact("Preconditions", "; ".join(step.text for step in action.preconditions) or None),
+            _fact("Preconditions", " ".join(step.text for step in action.preconditions) or None),
             _fact("Safety check", action.safety_check),
             _fact("By hand", action.manual),
             _fact(
@@ -337,7 +375,7 @@ def proposal_record(
 
 def remediation(model: ModelFile, findings: Sequence[Finding], slo: Mapping[str, float]) -> list[View]:
     """Show the known-good state and the acceptance criteria: what fired, and what the model file asks for."""
-    fired = [f for f in findings if f.status in ("breach", "warning") and "none" not in f.threshold]
+    fired = [f for f in findings if f.status in ("breach", "warning") and not _context(f)]
     rows: list[tuple[Any, ...]] = [
         (
             f.signal,
@@ -389,7 +427,7 @@ def monitoring(
     """Show what to watch, how often, and what puts a rollout on hold."""
     level = response.levels[severity.level]  # type: ignore[index]
     often = format_duration(min(level.acknowledge, level.update_every))
-    fired = dict.fromkeys(f.signal for f in findings if f.status == "breach" and "none" not in f.threshold)
+    fired = dict.fromkeys(f.signal for f in findings if f.status == "breach" and not _context(f))
     limits = {f.signal: f.threshold for f in findings}
     rows: list[tuple[Any, ...]] = [
         (name, f"every {often}", limits.get(name, ""), "the threshold is reached again") for name in list(fired)[:8]

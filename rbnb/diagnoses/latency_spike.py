@@ -497,15 +497,13 @@ class LatencySpike:
             reason = "no stretch of slow buckets was found"
             return [
                 Signal("duration", None, "minutes", 0, "end minus onset", reason=reason),
-                Signal("recovered", None, "yes or no", 0, "three normal buckets in a row", reason=reason),
+                Signal("recovered", None, "flag", 0, "three normal buckets in a row", reason=reason),
             ]
         start, end = self.stretch
         over = 1.0 if episode.ended is not None else 0.0
         return [
             Signal("duration", (end - start) / 60, "minutes", episode.buckets, "end minus onset"),
-            Signal(
-                "recovered", over, "yes or no", episode.buckets, "three normal buckets in a row after the last slow one"
-            ),
+            Signal("recovered", over, "flag", episode.buckets, "three normal buckets in a row after the last slow one"),
         ]
 
     @property

@@ -101,7 +101,7 @@ def segment_table(spike: LatencySpike) -> Table:
     )
     note = (
         f"{spike.slices_tried} slices tried, one and two columns deep, corrected with Bonferroni; "
-        "the rest explain no more than their share of requests."
+        "the rest explain no more than their share of requests. More than 100 % means that the others got faster."
     )
     return Table("Who is affected: segments by share of the extra time", heads, rows, note)
 

@@ -130,6 +130,16 @@ recording: {until: 2026-11-19T16:00:00Z}     # the logs are a recording; for a r
 reference: {window: P14D}        # what is normal: the two weeks before the window
 slo: {latency_ms: {p99: 250}, availability: 0.999}
 actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input]
+action_values:                   # fill the placeholders of the actions' commands
+  namespace: fraud
+  virtual_service: fraud-v3
+  deployment: fraud-v3
+  destination_rule: feature-store
+segment_values:                  # those that depend on where the trouble is; weights as routed on 2026-11-19
+  zone=a: {from_index: "0", from_subset: zone-a, from_weight_before: "38",
+          to_index: "1", to_subset: zone-b, to_weight: "79", to_weight_before: "41"}
+  zone=b: {from_index: "1", from_subset: zone-b, from_weight_before: "41",
+          to_index: "0", to_subset: zone-a, to_weight: "79", to_weight_before: "38"}
 governance:
   data: [personal, financial]
   frameworks: [eu-ai-act, nist-ai-rmf]

@@ -9,6 +9,7 @@
 """
 
 import errno
+import itertools
 import json
 import os
 import random
@@ -130,21 +131,21 @@ def run_dying(folder: Path, k: int, when: str) -> subprocess.CompletedProcess:
 
 def test_p1_death_at_each_system_call(tmp_path):
     """P1: a writer that dies before or after any of its system calls leaves a whole ledger that goes on."""
-    died = 0
     for when in ("before", "after"):
-        for k in range(1, 12):
+        for k in itertools.count(1):
             folder = tmp_path / f"{when}-{k}"
             three = begun(folder)
             done = run_dying(folder, k, when)
             assert done.returncode in (0, 9), done.stderr
-            died += done.returncode == 9
             entries = Ledger(folder).entries()
             assert entries[:3] == three
             assert len(entries) in (3, 4)
             assert set(acknowledged(done.stdout)) <= present(entries)
             assert Ledger(folder).append("test.written", {}, by="next").seq == len(entries) + 1
             assert Ledger(folder).check().ok
-    assert died == 2 * 10  # make_folder, its fsync, create, write, fsync, close, fsync, link, unlink, fsync
+            if done.returncode == 0:
+                break  # it makes fewer than k calls
+        assert k > len(WRITES)
 
 
 class Recorder(Disk):
@@ -217,7 +218,7 @@ class Image(Disk):
     entries: dict[str, str] = field(default_factory=dict)
     pending: list[tuple[str, str, str]] = field(default_factory=list)
     acks: set[tuple[int, str]] = field(default_factory=set)
-    folder_synced: bool = False
+    paths_synced: set[Path] = field(default_factory=set)
 
     def replay(self, log: list[tuple]) -> None:
         """Go through a log up to the power cut."""
@@ -235,8 +236,8 @@ class Image(Disk):
                 self.pending.append(("take", args[0], ""))
             elif what == "fsync_folder" and args[0] == self.folder:
                 self.settle(1.0)
-            elif what == "fsync_folder" and args[0] == self.folder.parent:
-                self.folder_synced = True
+            elif what == "fsync_folder":
+                self.paths_synced.add(args[0])
             elif what == "ack":
                 self.acks.add((args[0], args[1]))
 
@@ -253,7 +254,7 @@ class Image(Disk):
     def cut(self) -> None:
         """Cut the power: of what was not fsynced, any names are lost and any blocks are lost, zero or torn."""
         self.settle(self.dice.choice((0.0, 0.5, 0.9, 1.0)))
-        if not self.folder_synced:
+        if not self.paths_synced.issuperset((self.folder.parent, self.folder.parent.parent)):
             self.entries.clear()
         for name, content in self.contents.items():
             for at in range(self.synced[name], len(content), 64):
@@ -286,10 +287,10 @@ def survives_power_cuts(folder: Path, log: list[tuple], cuts: int) -> None:
 def test_p1_power_cuts_while_one_writes(tmp_path):
     """P1: one writer; at whatever point the power fails, what it acknowledged is there and the chain is whole."""
     disk = Recorder()
-    ledger = Ledger(tmp_path / "ledger", disk=disk)
+    ledger = Ledger(tmp_path / "INC" / "ledger", disk=disk)
     for n in range(12):
         disk.acknowledge(ledger.append("test.written", {"n": n, "fill": "x" * 40 * n}, by="ada"))
-    survives_power_cuts(tmp_path / "ledger", disk.log, POWER_CUTS)
+    survives_power_cuts(tmp_path / "INC" / "ledger", disk.log, POWER_CUTS)
 
 
 def test_p1_power_cuts_while_many_write(tmp_path):
@@ -297,7 +298,7 @@ def test_p1_power_cuts_while_many_write(tmp_path):
     disk = Recorder()
 
     def work(name: str) -> None:
-        ledger = Ledger(tmp_path / "ledger", disk=disk)
+        ledger = Ledger(tmp_path / "INC" / "ledger", disk=disk)
         for n in range(6):
             disk.acknowledge(ledger.append("test.written", {"n": n, "fill": "x" * 100}, by=name))
 
@@ -306,7 +307,7 @@ def test_p1_power_cuts_while_many_write(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    survives_power_cuts(tmp_path / "ledger", disk.log, POWER_CUTS)
+    survives_power_cuts(tmp_path / "INC" / "ledger", disk.log, POWER_CUTS)
 
 
 def test_p1_power_cuts_after_a_writer_died(tmp_path):
@@ -322,12 +323,12 @@ def test_p1_power_cuts_after_a_writer_died(tmp_path):
     dying = Dies()
     dying.log, dying.lock = disk.log, disk.lock
     with pytest.raises(LedgerError):
-        Ledger(tmp_path / "ledger", disk=dying).append("test.written", {"n": 1}, by="dying")
-    ledger = Ledger(tmp_path / "ledger", disk=disk)
+        Ledger(tmp_path / "INC" / "ledger", disk=dying).append("test.written", {"n": 1}, by="dying")
+    ledger = Ledger(tmp_path / "INC" / "ledger", disk=disk)
     for n in range(2, 5):
         disk.acknowledge(ledger.append("test.written", {"n": n}, by="ada"))
     assert ledger.head()[0] == 4
-    survives_power_cuts(tmp_path / "ledger", disk.log, POWER_CUTS)
+    survives_power_cuts(tmp_path / "INC" / "ledger", disk.log, POWER_CUTS)
 
 
 class Faulty(Disk):
@@ -365,7 +366,7 @@ def calls_of_an_append(folder: Path, names: tuple[str, ...]) -> list[str]:
 def test_p2_whatever_call_fails_append_raises(tmp_path, code, stays):
     """P2: whichever call fails, once or from then on, `append` raises with a hint and the ledger stays whole."""
     calls = calls_of_an_append(tmp_path / "count", WRITES)
-    assert Counter(calls) == Counter(WRITES) + Counter({"fsync_folder": 2})
+    assert set(calls) == set(WRITES)
     for k, name in enumerate(calls, start=1):
         folder = tmp_path / f"{k}"
         three = begun(folder)
@@ -401,7 +402,7 @@ def test_p2_what_cannot_be_read_is_not_built_on(tmp_path, code):
 def test_p2_after_a_failed_fsync_no_more(tmp_path, call):
     """P2: after an fsync failed, the object makes no further system call; opened anew, it goes on."""
     three = begun(tmp_path)
-    disk = Faulty(2 if call == "fsync_folder" else 1, errno.EIO, names=(call,))
+    disk = Faulty(1, errno.EIO, names=(call,))
     ledger = Ledger(tmp_path, disk=disk)
     with pytest.raises(LedgerError, match="not recorded for certain"):
         ledger.append("test.written", {}, by="eve")

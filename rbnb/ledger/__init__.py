@@ -5,8 +5,8 @@ of the entry before. There is no lock and no server. Rules:
 
 - **An entry appears whole or not at all.** It is written under a hidden name, fsynced, and only then
   linked to its number; the link fails where another writer was faster, who then comes before us.
-- **`Ledger.append` returns only when the entry is on the disk**, file and folder. Everything else is a
-  `LedgerError`, and what needed the record must not be done.
+- **`Ledger.append` returns only when the entry is on the disk**, file and folder. Everything else is an error, a
+  `LedgerError` or `IntegrityError`, and what needed the record must not be done.
 - **An fsync that failed is never tried again**, because the second may succeed without the data being
   there (PostgreSQL, "PANIC on fsync() failure", 2018). The object takes no further entry.
 - **An entry is built only on entries that were read, checked, and are on the disk**, also those that
@@ -219,14 +219,15 @@ class Ledger:
                 return self._tail
             losses += 1
             # Whoever lost waits a little, at random, so that many writers do not all redo their work at once:
-            # 32 of them make 2 attempts an entry instead of 7.
+            # 32 of them make about 2.5 attempts an entry instead of 7.
             time.sleep(random.uniform(0, min(0.2, 0.008 * 2 ** min(losses, 8))))
 
     def _open(self) -> None:
         if self._opened:
             return
-        missing = [folder for folder in self.folder.parents if not folder.exists()]
-        for folder in (*reversed(missing), self.folder):
+        # The incident's folder is made safe too, whoever created it: an entry is worth no more than its path.
+        missing = [folder for folder in self.folder.parent.parents if not folder.exists()]
+        for folder in (*reversed(missing), self.folder.parent, self.folder):
             self._disk.make_folder(folder)
             self._sync(self._disk.fsync_folder, folder.parent)
         entries = self.entries()

@@ -48,6 +48,8 @@ DAY = 86_400
 
 _READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".json": "read_json", ".jsonl": "read_json"}
 _HASH_LIMIT = 256 * 2**20
+#: Rows of the request log that are kept in memory rather than read again for each reduction.
+_HOLD_LIMIT = 3_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class ModelData:
         self.model = model
         self.folder = folder
         self._connections: dict[str, Any] = {}
+        self._held: tuple[int, int, ir.Table] | None = None
 
     @cached_property
     def requests(self) -> ir.Table:
@@ -151,6 +154,23 @@ class ModelData:
             )
         ).iloc[0]
         return Extent(_moment(row["first"]), _moment(row["last"]), int(row["rows"]), int(row["future"]))
+
+    def hold(self, start: int, end: int) -> None:
+        """Keep the rows between two epoch seconds in the engine's memory, where they are few and it is DuckDB.
+
+        Every later reduction within that span then reads memory, not files; the numbers are the same.
+        """
+        if self._held is not None or self.requests.get_backend().name != "duckdb":
+            return
+        rows = self._window(start, end)
+        if self._count(self.requests, "epoch", start, end) <= _HOLD_LIMIT:
+            self._held = (start, end, rows.cache())
+
+    def _source(self, start: int, end: int) -> ir.Table:
+        """Return the smallest table that has every row between two epoch seconds."""
+        if self._held is not None and self._held[0] <= start and end <= self._held[1]:
+            return self._held[2]
+        return self.requests
 
     def check(self) -> dict[str, list[str]]:
         """Open every table that the model file maps, and return the columns used of each.
@@ -262,9 +282,16 @@ class ModelData:
 
     def quantiles(self, span: Span, levels: Sequence[float]) -> list[float | None]:
         """Return latency quantiles over a span, one for each level, None where it holds no latency."""
-        table = self._span(span)
-        measures = {f"q{i}": self._quantile(table.latency, level) for i, level in enumerate(levels)}
-        row = self._rows(table.aggregate(**measures)).iloc[0]
+        return self._quantiles(self._span(span), "latency", levels)
+
+    def _quantiles(self, table: ir.Table, column: str, levels: Sequence[float]) -> list[float | None]:
+        values = table[column]
+        if self._exact(table):
+            found = self._rows(table.aggregate(q=values.quantile(list(levels))))["q"].iloc[0]
+            row = [None] * len(levels) if found is None else list(found)
+        else:
+            measures = {f"q{i}": values.approx_quantile(level) for i, level in enumerate(levels)}
+            row = list(self._rows(table.aggregate(**measures)).iloc[0])
         return [None if value is None or math.isnan(value) else float(value) for value in row]
 
     def exceeding(self, ends: int, thresholds: Mapping[str, float], lookbacks: Mapping[str, int]) -> pd.DataFrame:
@@ -336,48 +363,44 @@ class ModelData:
             ``period``, one column a segment, ``n``, ``total``, ``squares``, ``slow``, and for each stage
             ``<stage>|total`` and ``<stage>|squares``.
         """
-        import pandas as pd
+        table = self._labelled(spans)
+        table = table.filter(table.latency.notnull())
+        measures = {
+            "n": table.count(),
+            "total": table.latency.sum(),
+            "squares": (table.latency * table.latency).sum(),
+            "slow": table.count(where=table.latency > slow_above),
+        }
+        for stage in self.model.logs.predictions.stages:
+            values = table[f"stage_{stage}"]
+            measures[f"{stage}|total"] = values.sum()
+            measures[f"{stage}|squares"] = (values * values).sum()
+        keys = {"period": table.period} | {name: table[f"segment_{name}"] for name in segments}
+        return self._rows(table.group_by(**keys).aggregate(**measures).order_by(list(keys)))
 
-        frames = []
-        for label, span in spans.items():
-            table = self._span(span)
-            table = table.filter(table.latency.notnull())
-            measures = {
-                "n": table.count(),
-                "total": table.latency.sum(),
-                "squares": (table.latency * table.latency).sum(),
-                "slow": table.count(where=table.latency > slow_above),
-            }
-            for stage in self.model.logs.predictions.stages:
-                values = table[f"stage_{stage}"]
-                measures[f"{stage}|total"] = values.sum()
-                measures[f"{stage}|squares"] = (values * values).sum()
-            keys = {name: table[f"segment_{name}"] for name in segments}
-            reduced = table.group_by(**keys).aggregate(**measures) if keys else table.aggregate(**measures)
-            frames.append(self._rows(reduced).assign(period=label))
-        return pd.concat(frames, ignore_index=True)
+    def _labelled(self, spans: Mapping[str, Span]) -> ir.Table:
+        """Return the rows of several spans that do not overlap, with the label of theirs in ``period``."""
+        import ibis
+
+        start, end = min(s.start for s in spans.values()), max(s.end for s in spans.values())
+        table = self._source(start, end)
+        cases = [(self._inside(table, "epoch", span), label) for label, span in spans.items()]
+        return table.mutate(period=ibis.cases(*cases)).filter(lambda t: t.period.notnull())
 
     def payload(self, spans: Mapping[str, Span], edges: Sequence[float]) -> pd.DataFrame:
         """Reduce spans to one row a payload bin: ``period``, ``bin``, ``n``, ``total`` of latency."""
         import ibis
-        import pandas as pd
 
-        frames = []
-        for label, span in spans.items():
-            table = self._span(span)
-            table = table.filter(table.latency.notnull() & table.payload.notnull())
-            steps: list[Any] = [ibis.ifelse(table.payload >= edge, 1, 0) for edge in edges]
-            table = table.mutate(bin=sum(steps[1:], start=steps[0]) if steps else ibis.literal(0))
-            reduced = table.group_by("bin").aggregate(n=table.count(), total=table.latency.sum())
-            frames.append(self._rows(reduced).assign(period=label))
-        return pd.concat(frames, ignore_index=True)
+        table = self._labelled(spans)
+        table = table.filter(table.latency.notnull() & table.payload.notnull())
+        steps: list[Any] = [ibis.ifelse(table.payload >= edge, 1, 0) for edge in edges]
+        table = table.mutate(bin=sum(steps[1:], start=steps[0]) if steps else ibis.literal(0))
+        return self._rows(table.group_by("period", "bin").aggregate(n=table.count(), total=table.latency.sum()))
 
     def payload_edges(self, span: Span, levels: Sequence[float]) -> list[float]:
         """Return distinct quantiles of the payload size over a span."""
-        table = self._span(span)
-        measures = {f"q{i}": self._quantile(table.payload, level) for i, level in enumerate(levels)}
-        row = self._rows(table.aggregate(**measures)).iloc[0]
-        return sorted({float(value) for value in row if value is not None and not math.isnan(value)})
+        found = self._quantiles(self._span(span), "payload", levels)
+        return sorted({value for value in found if value is not None})
 
     def changes(self, start: int, end: int) -> pd.DataFrame | None:
         """Return changes between two epoch seconds (time, kind, what, who, link, segment), or None if not logged."""
@@ -388,11 +411,12 @@ class ModelData:
         inside = table.filter((table.time >= start) & (table.time < end))
         return self._rows(inside.order_by(["time", "what"]))
 
-    def dependencies(self) -> list[tuple[str, str]] | None:
-        """Return the call graph as (caller, callee), or None if there is none."""
+    @cached_property
+    def dependencies(self) -> list[tuple[str, str]]:
+        """The call graph as (caller, callee); empty if none is mapped."""
         log = self.model.logs.dependencies
         if log is None:
-            return None
+            return []
         frame = self._rows(self._calls(log).distinct().order_by(["caller", "callee"]))
         return list(frame.itertuples(index=False, name=None))
 
@@ -448,7 +472,7 @@ class ModelData:
             q50=self._quantile(table.value, 0.5),
             q90=self._quantile(table.value, 0.9),
         )
-        return self._rows(grouped.order_by(["component", "metric", "slot"]))
+        return self._rows(grouped).sort_values(["component", "metric", "slot"], ignore_index=True)
 
     def materials(self, window: Window, reference: Window) -> list[Material]:
         """Describe each source that a run reads: which window, how many rows in it, and a digest of its content."""
@@ -469,8 +493,8 @@ class ModelData:
             rows = self.changes(start, end)
             found.append(self._material("changes", self.model.logs.changes, whole, 0 if rows is None else len(rows)))
         if self.model.logs.dependencies is not None:
-            edges = self.dependencies() or []
-            found.append(self._material("dependencies", self.model.logs.dependencies, None, len(edges)))
+            edges = len(self.dependencies)
+            found.append(self._material("dependencies", self.model.logs.dependencies, None, edges))
         return found
 
     @property
@@ -498,13 +522,16 @@ class ModelData:
         return "sha256:" + whole.hexdigest()
 
     def _window(self, start: int, end: int) -> ir.Table:
-        table = self.requests
+        table = self._source(start, end)
         return table.filter((table.epoch >= start) & (table.epoch < end))
 
     def _span(self, span: Span) -> ir.Table:
-        return self._left_out(self.requests, "epoch", span)
+        return self._left_out(self._source(span.start, span.end), "epoch", span)
 
     def _left_out(self, table: ir.Table, column: str, span: Span) -> ir.Table:
+        return table.filter(self._inside(table, column, span))
+
+    def _inside(self, table: ir.Table, column: str, span: Span) -> ir.BooleanValue:
         time = table[column]
         keep = (time >= span.start) & (time < span.end)
         if span.period and span.slots:
@@ -520,7 +547,7 @@ class ModelData:
             keep = keep & (~weekend if span.weekdays else weekend)
         for low, high in span.leave_out:
             keep = keep & ~((time >= low) & (time < high))
-        return table.filter(keep)
+        return keep
 
     def _metrics(self) -> ir.Table:
         if self.metric_table is None:

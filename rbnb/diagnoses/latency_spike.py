@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Detection", "LatencySettings", "LatencySpike"]
 
+#: Seconds of a slot of the infrastructure baseline.
+_SLOT = 3_600
 _QUANTILES = (("latency_p50", 0.5), ("latency_p95", 0.95), ("latency_p99", 0.99))
 
 
@@ -176,6 +178,7 @@ class LatencySpike:
 
         size = self.scope.bucket
         start = min(self.scope.reference_start, self._context_start)
+        self.data.hold(min(start, self.scope.end - BURN_PAIRS[-1][1]), self.scope.end)
         raw = self.data.series(start, self.scope.end, size).set_index("bucket")
         grid = pd.RangeIndex(start - start % size, self.scope.end, size, name="bucket")
         frame = raw.reindex(grid)
@@ -445,7 +448,7 @@ class LatencySpike:
     @cached_property
     def edges(self) -> list[tuple[str, str]]:
         """The call graph as (caller, callee); empty if none is mapped."""
-        return self.data.dependencies() or []
+        return self.data.dependencies
 
     @cached_property
     def readings(self) -> pd.DataFrame:
@@ -456,9 +459,12 @@ class LatencySpike:
     def metric_baseline(self) -> tuple[pd.DataFrame, int, int]:
         """What is usual for each series, with the period and slot in seconds that number its rows."""
         scope = self.scope
-        whole = Span(scope.reference_start, scope.reference_end, leave_out=scope.leave_out)
         period = seasonal_period(scope.reference_end - scope.reference_start)
-        return self.data.metric_baseline(whole, period, 3600), period, 3600
+        if not period:
+            whole = Span(scope.reference_start, scope.reference_end, leave_out=scope.leave_out)
+            return self.data.metric_baseline(whole, 0, _SLOT), 0, _SLOT
+        first, last = self._context_start // _SLOT * _SLOT, -(-scope.end // _SLOT) * _SLOT
+        return self.data.metric_baseline(self._at_hours(first, last, period, None), period, _SLOT), period, _SLOT
 
     @cached_property
     def shifts(self) -> list[ComponentShift]:

@@ -49,8 +49,8 @@ AsJson = Annotated[
 
 @app.callback()
 def _common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,  # noqa: FBT002
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001, FBT002 - read by main
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - read by main
 ) -> None:
     """Runbook notebooks for models that misbehave in production."""
     if version:
@@ -75,11 +75,11 @@ def run(
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Parameters in a YAML file.")] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what would be run on which data, and run nothing.")
-    ] = False,  # noqa: FBT002
+    ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Leave with 3 when an incident was found, 8 when inconclusive.")
-    ] = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a runbook against a model's logs, and leave an executed notebook, a page and a record."""
     from rbnb.planning import Request
@@ -156,7 +156,7 @@ def _indented(lines: Iterable[str]) -> list[str]:
 
 
 @app.command("list")
-def list_incidents(as_json: AsJson = False) -> None:  # noqa: FBT002
+def list_incidents(as_json: AsJson = False) -> None:
     """List the incidents, newest first."""
     from rbnb.model import to_plain
     from rbnb.terminal import columns_of, show_lines
@@ -193,7 +193,7 @@ def _runs_plain(state: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - an incide
 def show(
     incident: Annotated[str, typer.Argument(help="INC-…")],
     run: Annotated[str, typer.Option(help="A run other than the last, such as 01-latency_spike.")] = "",
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: AsJson = False,
 ) -> None:
     """Show an incident: the summary of its last run, and its ledger."""
     from rbnb.errors import NotFoundError
@@ -238,7 +238,7 @@ def _told(body: dict[str, Any]) -> str:
 
 
 @app.command()
-def verify(incident: Annotated[str, typer.Argument(help="INC-…")], as_json: AsJson = False) -> None:  # noqa: FBT002
+def verify(incident: Annotated[str, typer.Argument(help="INC-…")], as_json: AsJson = False) -> None:
     """Check an incident's ledger and the digest of every artifact; leave with 6 if anything differs."""
     from rbnb.errors import IntegrityError
     from rbnb.model import to_plain
@@ -269,7 +269,7 @@ def decide(
     incident: Annotated[str, typer.Argument(help="INC-…")],
     choice: Annotated[str, typer.Argument(help="An action of the model, none, or a verdict.")],
     because: Annotated[str, typer.Option("--because", "-b", help="Why, in a sentence.")] = "",
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: AsJson = False,
 ) -> None:
     """Record what a person chose, and why. Nothing is executed."""
     from rbnb.terminal import show_lines
@@ -286,7 +286,7 @@ def decide(
 def lab(
     incident: Annotated[str, typer.Argument(help="INC-…")],
     run: Annotated[str, typer.Option(help="A run other than the last.")] = "",
-    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,  # noqa: FBT002
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 8888,
 ) -> None:
     """Go on in JupyterLab on a working copy; the executed notebook stays as it is."""
@@ -315,7 +315,7 @@ def _is_root() -> bool:
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the workspace goes.")],
-    samples: Annotated[bool, typer.Option(help="Write the sample fleet.")] = True,  # noqa: FBT002
+    samples: Annotated[bool, typer.Option(help="Write the sample fleet.")] = True,
 ) -> None:
     """Make a workspace, with a sample model to try."""
     from rbnb.terminal import show_lines
@@ -331,7 +331,7 @@ def init(
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:  # noqa: FBT002
+def doctor(as_json: AsJson = False) -> None:
     """Check Python, packages, kernel, disk, the workspace and each model's data; leave with 1 if one is not well."""
     from rbnb.doctor import examine
     from rbnb.errors import RbnbError
@@ -356,7 +356,7 @@ def doctor(as_json: AsJson = False) -> None:  # noqa: FBT002
 
 
 @templates_app.command("list")
-def list_templates(as_json: AsJson = False) -> None:  # noqa: FBT002
+def list_templates(as_json: AsJson = False) -> None:
     """List the runbooks."""
     from rbnb.terminal import columns_of, show_lines
 
@@ -371,7 +371,7 @@ def list_templates(as_json: AsJson = False) -> None:  # noqa: FBT002
 
 
 @templates_app.command("show")
-def show_template(name: Annotated[str, typer.Argument(help="The runbook.")], as_json: AsJson = False) -> None:  # noqa: FBT002
+def show_template(name: Annotated[str, typer.Argument(help="The runbook.")], as_json: AsJson = False) -> None:
     """Show a runbook's parameters and stages."""
     from rbnb.terminal import columns_of, show_lines
 
@@ -398,7 +398,7 @@ def show_template(name: Annotated[str, typer.Argument(help="The runbook.")], as_
 
 
 @models_app.command("list")
-def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002
+def list_models(as_json: AsJson = False) -> None:
     """List the models."""
     from rbnb.terminal import columns_of, show_lines
 
@@ -421,7 +421,7 @@ def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002
 
 
 @models_app.command("show")
-def show_model(name: Annotated[str, typer.Argument(help="The model.")], as_json: AsJson = False) -> None:  # noqa: FBT002
+def show_model(name: Annotated[str, typer.Argument(help="The model.")], as_json: AsJson = False) -> None:
     """Show a model file as rbnb reads it."""
     from rbnb.terminal import show_lines
 
@@ -437,7 +437,7 @@ def show_model(name: Annotated[str, typer.Argument(help="The model.")], as_json:
 @models_app.command("check")
 def check_models(
     names: Annotated[list[str] | None, typer.Argument(help="Some models only.")] = None,
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: AsJson = False,
 ) -> None:
     """Read every model file and open every table it maps; leave with the first failure's code."""
     from rbnb.errors import RbnbError

@@ -127,6 +127,14 @@ def test_p10_a_runner_killed_at_any_instant(small, after):
     assert [one.status for one in outcome.cells] == statuses(folder)
 
 
+def test_p10_a_runner_killed_after_its_folder_went_is_still_told(tmp_path):
+    """When neither the runner nor its files are left, the caller gets an outcome all the same."""
+    vanish = "import os, shutil, signal\nshutil.rmtree(os.getcwd())\nos.kill(os.getppid(), signal.SIGKILL)"
+    outcome, _ = run(template(tmp_path, vanish))
+    assert outcome.status is RunStatus.ABANDONED
+    assert "cannot be written" in outcome.failure.message
+
+
 SUPERVISOR = """
 import sys
 from pathlib import Path

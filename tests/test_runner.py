@@ -231,6 +231,14 @@ def test_a_number_that_is_not_finite_never_makes_the_notebook_unreadable(tmp_pat
     assert notebook(folder)["cells"][0]["outputs"]
 
 
+def test_a_folder_that_cannot_be_written_fails_the_run_and_is_told(tmp_path):
+    """When the run's files cannot be kept, the run has failed, whatever its cells did."""
+    outcome, folder = run(template(tmp_path, "import os, shutil\nshutil.rmtree(os.getcwd())", "2"))
+    assert (outcome.status, outcome.failure.kind) == (RunStatus.FAILED, "runner_error")
+    assert "cannot be written" in outcome.failure.message
+    assert not folder.exists()
+
+
 # ------------------------------------------------------------------ stopping
 
 
@@ -317,13 +325,16 @@ def test_what_is_wrong_before_the_run_starts_nothing(tmp_path):
 
 
 def test_a_runner_runs_once(tmp_path):
-    """A kernel is never used for two investigations."""
+    """A kernel is never used for two investigations, and a run is never written over."""
     path = template(tmp_path, "1")
     (tmp_path / "one").mkdir()
     with Runner.start() as runner:
         assert runner.run(Job(path, tmp_path / "one"), print).status is RunStatus.COMPLETED
-        with pytest.raises(RbnbError):
-            runner.run(Job(path, tmp_path / "one"), print)
+        (tmp_path / "two").mkdir()
+        with pytest.raises(RbnbError, match="one job"):
+            runner.run(Job(path, tmp_path / "two"), print)
+    with Runner.start() as runner, pytest.raises(RbnbError, match="holds a run"):
+        runner.run(Job(path, tmp_path / "one"), print)
 
 
 def test_starting_costs_nothing_and_closing_leaves_nothing():

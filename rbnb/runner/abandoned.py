@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rbnb.model import RunStatus
-from rbnb.runner.files import JOURNAL, NOTEBOOK, Journal, notebook_bytes, read_journal, write_atomically
+from rbnb.runner.files import (
+    JOURNAL,
+    NOTEBOOK,
+    Journal,
+    notebook_bytes,
+    read_journal,
+    remove_unfinished,
+    write_atomically,
+)
 from rbnb.runner.outputs import RecordError, collect_scraps
 from rbnb.runner.run import STATUS_OF
 from rbnb.runner.words import CellResult, Failure, Job, Outcome
@@ -36,22 +45,35 @@ def close_abandoned(job: Job, failure: Failure, started: datetime) -> Outcome:
         entry = known.get(index, {})
         _mark(cell, entry, failure)
         if entry.get("event") == "cell_started":
-            failure = Failure(failure.kind, f"{failure.message}; cell {entry['id']} was running", index, places[index])
+            failure = replace(
+                failure, message=f"{failure.message}; cell {entry['id']} was running", cell=index, stage=places[index]
+            )
     status = STATUS_OF.get(failure.kind, RunStatus.FAILED)
-    notebook["metadata"]["papermill"]["exception"] = True
-    notebook["metadata"].setdefault("rbnb", {})["run"] = {"status": status.value, "because": failure.message}
-    write_atomically(job.folder / NOTEBOOK, notebook_bytes(notebook))
-    journal = Journal(job.folder / JOURNAL)
-    journal.write("run_abandoned", {"status": status.value, "kind": failure.kind, "message": failure.message})
-    journal.close()
+    try:
+        _write(job.folder, notebook, status, failure)
+    except OSError as error:
+        failure = replace(failure, message=f"{failure.message}; its files cannot be written: {error.strerror or error}")
     results = _results(notebook, known, places)
     return Outcome(status, failure, _scraps(notebook), started, datetime.now(UTC), results)
 
 
+def _write(folder: Path, notebook: dict[str, Any], status: RunStatus, failure: Failure) -> None:
+    remove_unfinished(folder)
+    notebook["metadata"]["papermill"]["exception"] = True
+    notebook["metadata"].setdefault("rbnb", {})["run"] = {"status": status.value, "because": failure.message}
+    write_atomically(folder / NOTEBOOK, notebook_bytes(notebook))
+    journal = Journal(folder / JOURNAL)
+    journal.write("run_abandoned", {"status": status.value, "kind": failure.kind, "message": failure.message})
+    journal.close()
+
+
 def _notebook(job: Job) -> dict[str, Any]:
     """Return the last checkpoint, or, where there is none yet, the template with nothing executed."""
-    path = job.folder / NOTEBOOK
-    notebook: dict[str, Any] = json.loads((path if path.exists() else job.template).read_bytes())
+    notebook: dict[str, Any] = {"cells": [], "metadata": {}}  # where even the folder is gone
+    for path in (job.folder / NOTEBOOK, job.template):
+        if path.exists():
+            notebook = json.loads(path.read_bytes())
+            break
     notebook["metadata"].setdefault("papermill", {})
     for cell in notebook["cells"]:
         cell["metadata"].setdefault("papermill", {"exception": None, "status": "pending"})

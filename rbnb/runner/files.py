@@ -17,17 +17,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["JOURNAL", "LOG", "NOTEBOOK", "TEMPLATE", "Journal", "notebook_bytes", "read_journal", "write_atomically"]
+__all__ = [
+    "JOURNAL",
+    "LOG",
+    "NOTEBOOK",
+    "TEMPLATE",
+    "Journal",
+    "notebook_bytes",
+    "read_journal",
+    "remove_unfinished",
+    "write_atomically",
+]
 
 NOTEBOOK = "notebook.ipynb"
 TEMPLATE = "template.ipynb"
 JOURNAL = "journal.jsonl"
 LOG = "runner.log"
 
+_UNFINISHED = ".tmp"
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content` so that after a crash it is either the old file or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -40,6 +52,13 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.unlink(name)  # noqa: PTH108
         raise
     _sync_folder(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a writer that was killed had not finished; nobody may be writing there any more."""
+    for name in (NOTEBOOK, TEMPLATE, LOG):
+        for path in folder.glob(f".{name}.*{_UNFINISHED}"):
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -102,13 +121,18 @@ class Journal:
     """`journal.jsonl`: what happened when, one JSON object a line, only ever appended to."""
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        size = os.fstat(self._handle).st_size
+        if size and os.pread(self._handle, 1, size - 1) != b"\n":
+            os.write(self._handle, b"\n")  # whoever wrote before us was cut off; the next line must be whole
 
     def write(self, event: str, facts: dict[str, Any], *, sync: bool = False) -> None:
         """Append one line, and reach the disk before returning where `sync` is given."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"time": time, "event": event} | facts, ensure_ascii=False, allow_nan=False)
-        os.write(self._handle, line.encode("utf-8", "replace") + b"\n")
+        rest = memoryview(line.encode("utf-8", "replace") + b"\n")
+        while rest:
+            rest = rest[os.write(self._handle, rest) :]
         if sync:
             os.fsync(self._handle)
 
@@ -119,6 +143,9 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Return the journal's entries, without a last line that was cut off."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    """Return the journal's entries, without a line that was cut off."""
+    entries = []
+    for line in path.read_bytes().split(b"\n"):
+        with contextlib.suppress(ValueError):
+            entries.append(json.loads(line))
+    return entries

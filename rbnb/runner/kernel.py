@@ -19,7 +19,14 @@ from rbnb.runner.reap import die_with_parent
 __all__ = ["PRELOAD", "main", "prepare"]
 
 #: Imported before the first cell; each may be absent itself, but must not fail.
-PRELOAD = ("rbnb.case",)
+PRELOAD = (
+    "rbnb.case",
+    "rbnb.diagnoses.latency_views",
+    "ibis.backends.duckdb",
+    "ibis.formats.pandas",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_svg",
+)
 
 
 def prepare(settings: str) -> None:

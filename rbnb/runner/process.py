@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, cast
 from rbnb.errors import IntegrityError, RbnbError
 from rbnb.model import RunStatus, to_plain
 from rbnb.runner.abandoned import close_abandoned
-from rbnb.runner.files import LOG, TEMPLATE, write_atomically
+from rbnb.runner.files import JOURNAL, LOG, NOTEBOOK, TEMPLATE, write_atomically
 from rbnb.runner.reap import kill_group, kill_strays
 from rbnb.runner.words import Failure, Job, Outcome, Progress, outcome_from_plain
 from rbnb.templates import check_parameters, read_template
@@ -52,6 +52,8 @@ PATIENCE = 20.0
 #: An ipc address is a socket's path, which may have about 100 characters.
 _LONGEST_FOLDER = 60
 _LARGEST_LOG = 2**20
+#: Signals that ask for an end rather than force it.
+_ORDERLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _environment() -> dict[str, str]:
@@ -142,7 +144,7 @@ class Runner:
         IntegrityError
             If the template is not the one that `job.template_digest` names.
         RbnbError
-            If this runner was used or closed before.
+            If this runner was used or closed before, or the folder holds a run.
         """
         if self._used or self._closed:
             raise RbnbError("a Runner runs one job", hint="start another one")
@@ -187,7 +189,7 @@ class Runner:
         def on_signal(number: int, _: FrameType | None) -> None:
             self.stop(f"the run got {signal.Signals(number).name}")
 
-        numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+        numbers = [n for n in _ORDERLY if signal.getsignal(n) != signal.SIG_IGN]
         before = {number: signal.signal(number, on_signal) for number in numbers}
         try:
             yield
@@ -277,6 +279,8 @@ class Runner:
         if self._gave_up:
             return self._last_word
         code = self._process.returncode
+        if -code in _ORDERLY:  # it came before the runner could listen to it
+            return Failure("cancelled", f"the runner process got {signal.Signals(-code).name}")
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return Failure("runner_vanished", f"the runner process {how} before it said how the run ended")
 
@@ -285,7 +289,8 @@ class Runner:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LARGEST_LOG))
         printed = self._log.read()
         if printed and outcome.status is not RunStatus.COMPLETED:
-            write_atomically(folder / LOG, printed)
+            with contextlib.suppress(OSError):  # a run whose folder cannot be written has said so already
+                write_atomically(folder / LOG, printed)
 
 
 def _copied(job: Job) -> Job:
@@ -298,6 +303,10 @@ def _copied(job: Job) -> Job:
             hint="it was changed after it was chosen; start again",
         )
     folder = job.folder.resolve(strict=True)
+    if any((folder / name).exists() for name in (NOTEBOOK, JOURNAL, TEMPLATE)):
+        raise RbnbError(
+            f"{folder} holds a run already", hint="a run is never written over; give it a folder of its own"
+        )
     write_atomically(folder / TEMPLATE, content)
     return replace(
         job, template=folder / TEMPLATE, folder=folder, parameters=check_parameters(template, job.parameters)

@@ -182,13 +182,19 @@ class Run:
         failure = failure or self._doubt()
         status = STATUS_OF.get(failure.kind, RunStatus.FAILED) if failure else RunStatus.COMPLETED
         self._stages.leave(failed=failure is not None)
+        try:
+            self._write_end(status, failure)
+        except OSError as error:
+            status = RunStatus.FAILED
+            failure = Failure("runner_error", f"the run's files cannot be written: {error.strerror or error}")
+        return Outcome(status, failure, self.scraps, self._started, datetime.now(UTC), self._results())
+
+    def _write_end(self, status: RunStatus, failure: Failure | None) -> None:
         if self._nb["cells"]:
             self._mark(status, failure)
             self._checkpoint.write(self._nb)
         because = {"kind": failure.kind, "message": failure.message} if failure else {}
-        self._journal.write("run_finished", {"status": status.value} | because)
-        self._journal.close()
-        return Outcome(status, failure, self.scraps, self._started, datetime.now(UTC), self._results())
+        self._journal.write("run_finished", {"status": status.value} | because, sync=True)
 
     def _doubt(self) -> Failure | None:
         """Find what speaks against a run that met no failure."""

@@ -104,7 +104,11 @@ class WorkspaceFile(Settings):
     escalation: dict[str, list[str]] = Field(default_factory=dict)
 
 
-class _StrictLoader(yaml.SafeLoader):
+#: The parser in C where it was built, the same one in Python where not.
+_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _StrictLoader(_SafeLoader):  # type: ignore[misc,valid-type]
     """YAML without Python objects, and without a silent last-one-wins for a repeated key."""
 
 
@@ -117,7 +121,8 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
                 None, None, f"the key {key!r} stands here twice or cannot be a key", key_node.start_mark
             )
         seen.add(key)
-    return loader.construct_mapping(node, deep=True)
+    mapping: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return mapping
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

@@ -104,6 +104,7 @@ class ModelData:
         self.folder = folder
         self._connections: dict[str, Any] = {}
         self._held: tuple[int, int, ir.Table] | None = None
+        self._all_rows: int | None = None
 
     @cached_property
     def requests(self) -> ir.Table:
@@ -153,6 +154,7 @@ class ModelData:
                 future=table.count(where=~past),
             )
         ).iloc[0]
+        self._all_rows = int(row["rows"])
         return Extent(_moment(row["first"]), _moment(row["last"]), int(row["rows"]), int(row["future"]))
 
     def hold(self, start: int, end: int) -> None:
@@ -162,9 +164,10 @@ class ModelData:
         """
         if self._held is not None or self.requests.get_backend().name != "duckdb":
             return
-        rows = self._window(start, end)
-        if self._count(self.requests, "epoch", start, end) <= _HOLD_LIMIT:
-            self._held = (start, end, rows.cache())
+        if self._all_rows is None:
+            self._all_rows = self._count(self.requests, "epoch", start, end)
+        if self._all_rows <= _HOLD_LIMIT:
+            self._held = (start, end, self._window(start, end).cache())
 
     def _source(self, start: int, end: int) -> ir.Table:
         """Return the smallest table that has every row between two epoch seconds."""

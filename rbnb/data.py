@@ -33,7 +33,7 @@ from rbnb.scope import Scope, parse_spans, resolve_scope
 from rbnb.times import parse_duration, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import ibis.expr.types as ir
     import pandas as pd
@@ -146,14 +146,14 @@ class ModelData:
         """
         table = self.requests
         past = table.epoch <= int(now.timestamp())
-        row = self._rows(
+        row = self._row(
             table.aggregate(
                 first=table.epoch.min(where=past),
                 last=table.epoch.max(where=past),
                 rows=table.count(),
                 future=table.count(where=~past),
             )
-        ).iloc[0]
+        )
         self._all_rows = int(row["rows"])
         return Extent(_moment(row["first"]), _moment(row["last"]), int(row["rows"]), int(row["future"]))
 
@@ -164,9 +164,10 @@ class ModelData:
         """
         if self._held is not None or self.requests.get_backend().name != "duckdb":
             return
-        if self._all_rows is None:
-            self._all_rows = self._count(self.requests, "epoch", start, end)
-        if self._all_rows <= _HOLD_LIMIT:
+        rows = self._all_rows
+        if rows is None or rows > _HOLD_LIMIT:
+            rows = self._count(self.requests, "epoch", start, end)
+        if rows <= _HOLD_LIMIT:
             self._held = (start, end, self._window(start, end).cache())
 
     def _source(self, start: int, end: int) -> ir.Table:
@@ -281,7 +282,7 @@ class ModelData:
     def count(self, span: Span) -> int:
         """Count the rows of a span that have a usable latency."""
         table = self._span(span)
-        return int(self._rows(table.aggregate(n=table.latency.count()))["n"].iloc[0])
+        return int(self._row(table.aggregate(n=table.latency.count()))["n"])
 
     def quantiles(self, span: Span, levels: Sequence[float]) -> list[float | None]:
         """Return latency quantiles over a span, one for each level, None where it holds no latency."""
@@ -290,11 +291,11 @@ class ModelData:
     def _quantiles(self, table: ir.Table, column: str, levels: Sequence[float]) -> list[float | None]:
         values = table[column]
         if self._exact(table):
-            found = self._rows(table.aggregate(q=values.quantile(list(levels))))["q"].iloc[0]
+            found = self._row(table.aggregate(q=values.quantile(list(levels))))["q"]
             row = [None] * len(levels) if found is None else list(found)
         else:
             measures = {f"q{i}": values.approx_quantile(level) for i, level in enumerate(levels)}
-            row = list(self._rows(table.aggregate(**measures)).iloc[0])
+            row = list(self._row(table.aggregate(**measures)).values())
         return [None if value is None or math.isnan(value) else float(value) for value in row]
 
     def exceeding(self, ends: int, thresholds: Mapping[str, float], lookbacks: Mapping[str, int]) -> pd.DataFrame:
@@ -326,7 +327,7 @@ class ModelData:
                     measures[f"{name}|{label}"] = table.count(where=inside & (table.latency > limit))
             if "status" in table.columns:
                 measures[f"{name}|errors"] = table.count(where=inside & (table.status >= 500))
-        row = self._rows(table.aggregate(**measures)).iloc[0]
+        row = self._row(table.aggregate(**measures))
         import pandas as pd
 
         records: dict[str, dict[str, Any]] = {name: {"span": name} for name in lookbacks}
@@ -345,7 +346,7 @@ class ModelData:
         if "request_id" in table.columns:
             measures["ids"] = table.request_id.nunique()
             measures["with_id"] = table.request_id.count()
-        row = self._rows(table.aggregate(**measures)).iloc[0]
+        row = self._row(table.aggregate(**measures))
         return {str(key): int(value) for key, value in row.items()}
 
     def cells(self, spans: Mapping[str, Span], segments: Sequence[str], slow_above: float) -> pd.DataFrame:
@@ -507,7 +508,7 @@ class ModelData:
 
     def _count(self, table: ir.Table, column: str, start: int, end: int) -> int:
         inside = table.filter((table[column] >= start) & (table[column] < end))
-        return int(self._rows(inside.aggregate(n=inside.count()))["n"].iloc[0])
+        return int(self._row(inside.aggregate(n=inside.count()))["n"])
 
     def _material(self, source: str, log: Log | PredictionLog, window: Window | None, rows: int) -> Material:
         return Material(source=source, table=log.table, window=window, rows=rows, digest=self._digest(log))
@@ -673,8 +674,16 @@ class ModelData:
         return values.quantile(level) if exact else values.approx_quantile(level)
 
     def _rows(self, expression: ir.Table) -> pd.DataFrame:
+        return self._fetch(lambda: expression.to_pyarrow().to_pandas())
+
+    def _row(self, expression: ir.Table) -> dict[str, Any]:
+        """Return the one row of an expression, without the cost of importing pandas."""
+        row: dict[str, Any] = self._fetch(lambda: expression.to_pyarrow_batches().read_all().to_pylist())[0]
+        return row
+
+    def _fetch(self, read: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the engine returns
         try:
-            return expression.to_pyarrow().to_pandas()
+            return read()
         except Exception as error:
             # each engine has errors of its own; none may reach the user raw
             raise DataError(

@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Two processes: most tests wait for kernels, so the second one halves the wait even on two cores.
 # loadfile keeps a file's tests together, so that what a module prepares once is prepared once.
@@ -24,12 +24,13 @@ dev: $(VENV)/.installed ## Set up .venv with the locked packages and rbnb itself
 
 # A stamp each for what takes a minute and for what takes seconds: editing pyproject.toml repeats only the latter.
 # --no-deps: the lock names every package already, and pip 23 refuses hashes together with extras.
+# --no-compile: Python compiles what is imported when it is; of two hundred packages that is the smaller part.
 $(VENV)/.locked: requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
 	    "rbnb needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 …" >&2; exit 1; }
 	@echo "setting up $(VENV) from requirements/dev.lock: a minute or two, once"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --no-deps --require-hashes -r requirements/dev.lock
+	@$(PIP) install --no-compile --no-deps --require-hashes -r requirements/dev.lock
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml

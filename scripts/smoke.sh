@@ -22,14 +22,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 step "building the wheel"
 cd "$repository"
-"$python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$place/dist" .
+"$python" -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir "$place/dist" .
 
 step "installing it with requirements/run.lock into a fresh environment"
 cd "$place"
 "$python" -m venv fresh
 clean=$place/fresh/bin
-"$clean/python" -m pip install --quiet --no-deps --require-hashes -r "$repository/requirements/run.lock"
-"$clean/python" -m pip install --quiet --no-deps --no-index "$place"/dist/rbnb-*.whl
+"$clean/python" -m pip install -qq --no-compile --no-deps --require-hashes -r "$repository/requirements/run.lock"
+"$clean/python" -m pip install -qq --no-compile --no-deps --no-index "$place"/dist/rbnb-*.whl
 "$clean/python" -m pip check
 export PATH=$clean:$PATH
 

@@ -1,8 +1,8 @@
 """What a run looks at: the window, the reference it is held against, and the size of a bucket.
 
 Rules: the window ends at the newest complete bucket unless a time is given; rows newer than the clock are
-never used; the reference ends where the window begins, with earlier incidents left out; a bucket is as
-small as the traffic allows, so that each holds enough requests to say something.
+never used; the reference ends where the window begins, or leaves it out as it does earlier incidents; a
+bucket is as small as the traffic allows, so that each holds enough requests to say something.
 """
 
 from __future__ import annotations
@@ -104,12 +104,14 @@ def resolve_scope(
     if length.total_seconds() < 2 * size:
         raise ParameterError(f"a window of {window} holds fewer than two buckets of {size // 60} min", hint="widen it")
     end = _aligned(parse_time(at), size) if at else _newest_complete(last, now, size)
-    span = Window(end - length, end)
+    span = Window(_aligned(end - length, size), end)
     if isinstance(reference, Window):
         before = reference
+        if before.start < span.end and before.end > span.start:
+            leave_out = (*leave_out, (int(span.start.timestamp()), int(span.end.timestamp())))
     else:
         before = Window(_aligned(span.start - (reference or DEFAULT_REFERENCE), size), span.start)
-    return Scope(Window(_aligned(span.start, size), end), before, size, now, leave_out)
+    return Scope(span, before, size, now, leave_out)
 
 
 def parse_spans(text: str) -> tuple[tuple[int, int], ...]:

@@ -19,13 +19,12 @@ import numpy as np
 
 from rbnb.data import Span
 from rbnb.model import NotMeasured, Signal
-from rbnb.signals.baseline import DAY, WEEK, seasonal_expectation, seasonal_period
+from rbnb.signals.baseline import DAY, WEEK, fewer, seasonal_expectation, seasonal_period
 from rbnb.signals.components import ComponentShift, component_shifts, deepest
+from rbnb.signals.episode import Episode, detect_episode, persistence
 from rbnb.signals.latency import (
     BURN_PAIRS,
-    Episode,
     burn_rates,
-    detect_episode,
     equal_load,
     equal_mix,
     quantile_levels,
@@ -51,6 +50,8 @@ __all__ = ["Detection", "LatencySettings", "LatencySpike"]
 
 #: Seconds of a slot of the infrastructure baseline.
 _SLOT = 3_600
+#: How many times the requests of the stretch its reference should hold before a wider one is taken.
+_TIMES_CURRENT = 1.5
 _QUANTILES = (("latency_p50", 0.5), ("latency_p95", 0.95), ("latency_p99", 0.99))
 
 
@@ -69,7 +70,8 @@ class LatencySettings:
     fit_minutes
         How far a component's onset may lie from the latency's.
     enough
-        Requests that a reference at the same hours should hold before a wider one is taken.
+        Requests that a reference at the same hours need not exceed; where the stretch itself holds few, one and a
+        half times as many as it holds are enough. With fewer, wider hours are taken.
     """
 
     z_min: float = 4.0
@@ -192,7 +194,7 @@ class LatencySpike:
         """The query behind `frame`, in the engine's own SQL."""
         return self.data.series_query(self.scope.reference_start, self.scope.end, self.scope.bucket)
 
-    @property
+    @cached_property
     def times(self) -> NDArray[np.int64]:
         """Start of each bucket of `frame`, in epoch seconds."""
         return np.asarray(self.frame.index, dtype=np.int64)
@@ -205,7 +207,7 @@ class LatencySpike:
     def _in_window(self) -> NDArray[np.bool_]:
         return (self.times >= self.scope.start) & (self.times < self.scope.end)
 
-    @property
+    @cached_property
     def _in_reference(self) -> NDArray[np.bool_]:
         inside = (self.times >= self.scope.reference_start) & (self.times < self.scope.reference_end)
         for low, high in self.scope.leave_out:
@@ -224,14 +226,24 @@ class LatencySpike:
         seen = self.times >= self._context_start
         times, frame = self.times[seen], self.frame[seen]
         columns = ("p50",) if self._per_row else ("p50", "p95")
-        usual = {column: self.usual(column, times) for column in columns}
+        counts, usual_counts = frame["measured"].to_numpy(dtype=float), self.usual("measured", times).middle
+        usual = {column: fewer(self.usual(column, times), counts, usual_counts) for column in columns}
         series = {column: (frame[column].to_numpy(dtype=float), usual[column]) for column in columns}
+        past, period = self._in_reference, seasonal_period(self._reference_length)
+        inflation = {
+            c: persistence(self.times[past], self.frame[c].to_numpy(dtype=float)[past], period) for c in columns
+        }
         signal, episode = detect_episode(
-            times, series, since=self.scope.start, z_min=self.settings.z_min, ratio_min=self.settings.ratio_min
+            times,
+            series,
+            since=self.scope.start,
+            z_min=self.settings.z_min,
+            ratio_min=self.settings.ratio_min,
+            inflation=inflation,
         )
         return Detection(signal, episode, times, frame, usual)
 
-    @property
+    @cached_property
     def _per_row(self) -> bool:
         """Whether buckets hold one measurement each, so that a tail within a bucket means nothing."""
         measured = self.frame["measured"]
@@ -247,18 +259,22 @@ class LatencySpike:
 
     @cached_property
     def spans(self) -> tuple[dict[str, Span], str]:
-        """The rows that are compared, current and reference, and how the reference was chosen."""
+        """The rows that are compared, current and reference, and how the reference was chosen.
+
+        What is examined is left out of its own reference: an episode may have begun before the window.
+        """
         start, end = self.stretch
         current = Span(start, end)
-        first, last = self.scope.reference_start, self.scope.reference_end
+        needed = min(self.settings.enough, _TIMES_CURRENT * self.data.count(current))
         options = [
             (self._at_hours(start, end, period, weekdays), name) for period, weekdays, name in _comparable(start)
         ]
         if seasonal_period(self._reference_length) != WEEK:
             options = options[1:]
-        options.append((Span(first, last, leave_out=self.scope.leave_out), "all hours of the reference"))
+        first, last = self.scope.reference_start, self.scope.reference_end
+        options.append((Span(first, last, leave_out=self._left_out), "all hours of the reference"))
         for span, name in options:
-            if self.data.count(span) >= self.settings.enough:
+            if self.data.count(span) >= needed:
                 return {"current": current, "reference": span}, name
         return {"current": current, "reference": options[-1][0]}, options[-1][1]
 
@@ -270,7 +286,11 @@ class LatencySpike:
     def _at_hours(self, start: int, end: int, period: int, weekdays: bool | None) -> Span:  # noqa: FBT001
         first, last = start % period, start % period + min(end - start, period)
         slots = ((first, min(last, period)), (0, last - period)) if last > period else ((first, last),)
-        return Span(self.scope.reference_start, self.scope.reference_end, period, slots, weekdays, self.scope.leave_out)
+        return Span(self.scope.reference_start, self.scope.reference_end, period, slots, weekdays, self._left_out)
+
+    @property
+    def _left_out(self) -> tuple[tuple[int, int], ...]:
+        return (*self.scope.leave_out, self.stretch)
 
     @cached_property
     def quantiles(self) -> dict[str, dict[str, tuple[float | None, float | None, float | None]]]:
@@ -418,7 +438,7 @@ class LatencySpike:
         """What remains of the excess at equal load."""
         start, end = self.stretch
         inside = (self.times >= start) & (self.times < end) & (self.frame["measured"].to_numpy() > 0)
-        past = self._in_reference
+        past = self._in_reference & ~((self.times >= start) & (self.times < end))
         column = "p50" if self._per_row else "mean"
         values = self.frame[column].to_numpy(dtype=float)
         n = self.frame["n"].to_numpy(dtype=float)
@@ -503,13 +523,26 @@ class LatencySpike:
             reason = "no stretch of slow buckets was found"
             return [
                 Signal("duration", None, "minutes", 0, "end minus onset", reason=reason),
-                Signal("recovered", None, "flag", 0, "three normal buckets in a row", reason=reason),
+                Signal(
+                    "recovered",
+                    None,
+                    "flag",
+                    0,
+                    "buckets after it are 20 times likelier under the usual level",
+                    reason=reason,
+                ),
             ]
         start, end = self.stretch
         over = 1.0 if episode.ended is not None else 0.0
         return [
             Signal("duration", (end - start) / 60, "minutes", episode.buckets, "end minus onset"),
-            Signal("recovered", over, "flag", episode.buckets, "three normal buckets in a row after the last slow one"),
+            Signal(
+                "recovered",
+                over,
+                "flag",
+                episode.buckets,
+                "buckets after it are 20 times likelier under the usual level",
+            ),
         ]
 
     @property

@@ -1,14 +1,15 @@
 """What is usual for this hour: a robust seasonal expectation, and how far a value is from it.
 
 Rules: the reference is compared hour by hour (same hour of the week where two weeks are there, else the
-same hour of the day, else everything); medians and quantiles, not means, so that an earlier incident in
-the reference cannot raise the bar; distances are taken on the log scale, where latencies are roughly
-symmetric; a bucket without data stays without data.
+same hour of the day, else everything); an hour is held against other days, never against its own, so that
+an incident that began before the window is no yardstick for itself; medians and quantiles, not means, so
+that an earlier incident in the reference cannot raise the bar; distances are taken on the log scale, where
+latencies are roughly symmetric; a bucket without data stays without data.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["DAY", "WEEK", "Expectation", "robust_z", "seasonal_expectation", "seasonal_period", "sustained"]
+__all__ = ["DAY", "WEEK", "Expectation", "fewer", "robust_z", "seasonal_expectation", "seasonal_period", "sustained"]
 
 DAY = 86_400
 WEEK = 604_800
@@ -135,8 +136,9 @@ def _row(
     used = 0
     for period in periods:
         if period:
-            apart = np.abs((time - target + period // 2) % period - period // 2)
-            near = log[apart <= half_width]
+            away = np.abs(time - target)
+            apart = np.minimum(away % period, period - away % period)
+            near = log[(apart <= half_width) & (away > period // 2)]
         else:
             near = log
         used = period
@@ -147,6 +149,33 @@ def _row(
     low, middle, high = np.quantile(near, (0.1, 0.5, 0.9))
     mad = 1.4826 * float(np.median(np.abs(near - middle)))
     return (middle, low, high, max(mad, (high - middle) / 1.2816, _FLOOR), len(near), used)
+
+
+def fewer(usual: Expectation, counts: ArrayLike, usual_counts: ArrayLike) -> Expectation:
+    """Widen an expectation where a bucket rests on fewer requests than usual, whose quantiles scatter more.
+
+    Parameters
+    ----------
+    usual
+        One row a target.
+    counts, usual_counts
+        Requests in each target bucket, and how many are usual at that hour.
+
+    Returns
+    -------
+    Expectation
+        With `scale` grown by the square root of how many times fewer; never narrowed.
+
+    Examples
+    --------
+    >>> usual = seasonal_expectation(range(0, 7200, 300), [10.0] * 24, [7200, 7500])
+    >>> fewer(usual, [5, 40], [20, 20]).scale.tolist()
+    [0.04, 0.02]
+    """
+    now, before = np.asarray(counts, dtype=np.float64), np.asarray(usual_counts, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        factor = np.sqrt(before / np.maximum(now, 1.0))
+    return replace(usual, scale=usual.scale * np.where(factor > 1, factor, 1.0))
 
 
 def robust_z(values: ArrayLike, usual: Expectation) -> NDArray[np.float64]:

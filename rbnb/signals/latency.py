@@ -1,4 +1,4 @@
-"""Latency: is it slower than usual, since when, for whom, and which part of the request.
+"""Latency: how much slower than usual, which part of the request, and whether load or payload explain it.
 
 Pure functions over aggregates that an engine has already computed. Rules: each returns `Signal`s with
 their n, method and 95 % interval, or ``None`` as the value with the reason; nothing here knows a
@@ -8,31 +8,26 @@ threshold that decides a verdict (the numbers that define an episode are argumen
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.baseline import robust_z, sustained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
-
-    from rbnb.signals.baseline import Expectation
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "BURN_PAIRS",
-    "Episode",
     "burn_rates",
-    "detect_episode",
     "equal_load",
     "equal_mix",
     "quantile_levels",
     "quantile_ratio",
+    "ratio_interval",
     "share",
     "stage_excess",
     "tail_only",
@@ -45,156 +40,24 @@ BURN_PAIRS = (("1h", 3_600, 300), ("6h", 21_600, 1_800), ("1d", 86_400, 7_200), 
 _Z95 = 1.959964
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """A stretch in which the series is slower than usual.
-
-    Parameters
-    ----------
-    onset
-        Epoch second at which its first bucket starts.
-    ended
-        Epoch second at which normal buckets resume, or None while it goes on.
-    peak
-        Largest sustained distance (robust z).
-    ratio
-        Median of value over usual while it lasts.
-    buckets
-        How many buckets were slow.
-    """
-
-    onset: int
-    ended: int | None
-    peak: float
-    ratio: float
-    buckets: int
-
-
-def detect_episode(
-    times: ArrayLike,
-    series: Mapping[str, tuple[ArrayLike, Expectation]],
-    *,
-    since: int,
-    z_min: float,
-    ratio_min: float,
-    quiet: int = 3,
-) -> tuple[Signal, Episode | None]:
-    """Find the worst stretch that is slower than usual and reaches into the window.
-
-    Parameters
-    ----------
-    times
-        Start of each bucket in epoch seconds, evenly spaced, without gaps.
-    series
-        Name to values (NaN where there is no data) and what is usual at each time; the bucket's distance is
-        the largest over the series.
-    since
-        Start of the window; a stretch that ended before it is history and does not count.
-    z_min, ratio_min
-        A bucket is slow when it lies at least `z_min` robust deviations above the usual and is at least
-        `ratio_min` times it: certain and large.
-    quiet
-        Normal buckets in a row that end a stretch.
-
-    Returns
-    -------
-    tuple of Signal and Episode or None
-        ``latency_anomaly``, the largest sustained distance in the window (two of three buckets), and the stretch.
-    """
-    time = np.asarray(times, dtype=np.int64)
-    z, ratio = _worst(series, len(time))
-    inside = time >= since
-    n = int((np.isfinite(z) & inside).sum())
-    method = (
-        f"second largest of 3 buckets, log scale, against {_periods(series)}; {', '.join(series)}; "
-        f"only buckets at least {ratio_min:g} times the usual"
-    )
-    if not n:
-        reason = "no bucket of the window has both data and a reference"
-        return Signal("latency_anomaly", None, "robust z", 0, method, reason=reason), None
-    slow = (z >= z_min) & (ratio >= ratio_min)
-    found = [
-        _episode(time, z, ratio, slow, first, last, quiet)
-        for first, last in _stretches(slow, np.isfinite(z), quiet)
-        if time[last] >= since
-    ]
-    window_start = int(np.argmax(inside))
-    large = np.where(ratio >= ratio_min, z, np.minimum(z, 0.0))
-    peak = float(sustained(large)[max(window_start - 2, 0) :].max())
-    signal = Signal("latency_anomaly", peak, "robust z", n, method, reference=0.0)
-    return signal, max(found, key=lambda e: e.peak * math.sqrt(e.buckets), default=None)
-
-
-def _worst(
-    series: Mapping[str, tuple[ArrayLike, Expectation]], n: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    z, ratio = np.full(n, np.nan), np.full(n, np.nan)
-    for values, usual in series.values():
-        this = robust_z(values, usual)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            times_usual = np.asarray(values, dtype=np.float64) / usual.middle
-        better = np.isfinite(this) & (~np.isfinite(z) | (this > z))
-        z, ratio = np.where(better, this, z), np.where(better, times_usual, ratio)
-    return z, ratio
-
-
-def _periods(series: Mapping[str, tuple[ArrayLike, Expectation]]) -> str:
-    return " and ".join(sorted({f"the same {usual.period}" for _, usual in series.values()}))
-
-
-def _stretches(slow: NDArray[np.bool_], known: NDArray[np.bool_], quiet: int) -> list[tuple[int, int]]:
-    """Return (first, last) slow bucket of each stretch that has two slow buckets among three."""
-    found: list[tuple[int, int]] = []
-    first: int | None = None
-    last = calm = 0
-    for i in range(len(slow)):
-        if slow[i]:
-            if first is None and slow[i : i + 3].sum() >= 2:
-                first = i
-            if first is not None:
-                last, calm = i, 0
-        elif first is not None and known[i]:
-            calm += 1
-            if calm >= quiet:
-                found.append((first, last))
-                first, calm = None, 0
-    if first is not None:
-        found.append((first, last))
-    return found
-
-
-def _episode(
-    time: NDArray[np.int64],
-    z: NDArray[np.float64],
-    ratio: NDArray[np.float64],
-    slow: NDArray[np.bool_],
-    first: int,
-    last: int,
-    quiet: int,
-) -> Episode:
-    after = np.isfinite(z[last + 1 :]).sum()
-    ended = int(time[last + 1]) if after >= quiet else None
-    inside = slice(first, last + 1)
-    peak = float(sustained(z[inside]).max())
-    return Episode(
-        int(time[first]), ended, peak, float(np.median(ratio[inside][slow[inside]])), int(slow[inside].sum())
-    )
-
-
 def quantile_levels(n: int, level: float) -> tuple[float, float]:
     """Return the levels whose quantiles bound the quantile at `level` with 95 % confidence.
 
-    The rank of the true quantile among n values is binomial; its normal approximation, clipped to 0 and 1.
+    The rank of the true quantile among n values is binomial; its normal approximation, rounded up to whole
+    ranks. An engine that interpolates puts rank r at level (r − 1) / (n − 1).
     Conover (1999), Practical Nonparametric Statistics, 3.2.
 
     Examples
     --------
     >>> low, high = quantile_levels(1000, 0.99)
     >>> round(low, 4), round(high, 4)
-    (0.9838, 0.9962)
+    (0.984, 0.997)
     """
-    half = _Z95 * math.sqrt(level * (1 - level) / n) if n else 1.0
-    return max(level - half, 0.0), min(level + half, 1.0)
+    if n < 2:
+        return 0.0, 1.0
+    half = _Z95 * math.sqrt(n * level * (1 - level))
+    low, high = math.ceil(n * level - half), math.ceil(n * level + half)
+    return max(low - 1, 0) / (n - 1), min(high - 1, n - 1) / (n - 1)
 
 
 def quantile_ratio(
@@ -224,7 +87,10 @@ def quantile_ratio(
     n_current, n_reference = counts
     needed = math.ceil(3 / (1 - level)) if level > 0.5 else 10
     unit, text = "ratio", f"{method or 'quantile over the same hours'}; n reference {n_reference:,}"
-    if min(counts) < needed or None in current or None in reference or not reference[0]:
+    if reference[0] == 0:
+        reason = "the reference quantile is 0, so nothing can be a multiple of it; log latency in finer steps"
+        return Signal(name, None, unit, n_current, text, where=where, reason=reason)
+    if min(counts) < needed or None in current or None in reference:
         reason = f"{min(counts):,} requests are too few for this quantile ({needed:,} needed)"
         return Signal(name, None, unit, n_current, text, where=where, reason=reason)
     value, low, high = (math.log(max(float(x or 0.0), 1e-9)) for x in current)
@@ -254,7 +120,7 @@ def share(
     p, z2 = count / n, _Z95**2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    interval = (max(middle - half, 0.0), min(middle + half, 1.0))
+    interval = (max(middle - half, 0.0) if count else 0.0, min(middle + half, 1.0) if count < n else 1.0)
     return Signal(name, p, "share", n, method or "count over n, Wilson interval", interval, where, reference)
 
 

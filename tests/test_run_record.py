@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from rbnb.model import RECORD_VERSION
-from rbnb.planning import Request
-from rbnb.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "docs" / "run-record.schema.json").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "run-record.md").read_text(encoding="utf-8")
 
 
-def workspace(folder, toml=""):
-    """Make a workspace over the sample fleet of this repository."""
+def run(folder, toml=""):
+    """Run the runbook on the sample fleet, and read the record as a program would."""
     models = (ROOT / "data_samples" / "models").as_posix()
     (folder / "rbnb.toml").write_text(f'[workspace]\nmodels = "{models}"\n{toml}', encoding="utf-8")
-    return Workspace.open(folder)
-
-
-def run(space):
-    """Run the runbook, and read back the record as a program would."""
-    result = space.run(Request("latency_spike", "fraud-v3"))
-    return json.loads((result.folder / "run.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    command = [sys.executable, "-m", "rbnb.cli", "run", "latency_spike", "--model", "fraud-v3", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    printed = json.loads(done.stdout, parse_constant=pytest.fail)
+    (path,) = folder.glob("reports/INC-*/runs/*/run.json")
+    assert printed == json.loads(path.read_bytes()), "--json prints run.json"
+    return printed
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Return the record of a run that completed."""
-    return run(workspace(tmp_path_factory.mktemp("finished")))
+    return run(tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def failed(tmp_path_factory):
     cells[0]["source"] = "raise ValueError('the disk is on fire')"
     (folder / "mine").mkdir()
     (folder / "mine" / "latency_spike.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-    return run(workspace(folder, 'templates = "mine"\n'))
+    return run(folder, 'templates = "mine"\n')
 
 
 def mistakes(record):

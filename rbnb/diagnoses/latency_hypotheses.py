@@ -6,7 +6,11 @@ Rules, in order of weight:
   reaches those who are slow, and those whom it reaches are slow).
 - A change that reaches others who are *not* slow is refuted by them, and the evidence names them. A change
   that touches only others is refuted too.
-- A component is a cause only if nothing that it calls is out of range; else it is a symptom.
+- A change that everybody runs and that came with the onset is supported where no place is singled out;
+  the longer it ran before without harm, the less it is suspected.
+- A component is a cause only if nothing that it calls is out of range; else it is a symptom. One that serves
+  everybody is a cause only if the call graph says that it is called, and if everybody is slow.
+- A host or a zone is a cause if it holds the excess, others are not slow, and nothing else sets it apart.
 - More traffic is refuted when the excess stays the same at equal load, supported when it vanishes there.
 - What cannot be told stays open, with the reason. Scores rank; they are no probabilities.
 """
@@ -34,6 +38,15 @@ _MOST = 0.5
 #: Share of the usual excess below which those outside count as not slow.
 _NOT_SLOW = 0.2
 _REMAINS, _VANISHES = 0.8, 0.3
+#: Share of requests that two places must have in common to count as the same.
+_SAME = 0.8
+#: Share of requests that must run a change to say that everybody does.
+_EVERYBODY = 0.9
+#: Columns that say where a request was served, by what is at fault there.
+_SERVED_AT = {
+    "host": ("host", "node", "instance", "machine", "pod"),
+    "infrastructure": ("zone", "availability_zone", "rack", "cluster", "datacenter"),
+}
 
 
 def hypotheses(spike: LatencySpike) -> list[Cause]:
@@ -52,6 +65,7 @@ def hypotheses(spike: LatencySpike) -> list[Cause]:
     if not spike.found:
         return []
     causes = [*_components(spike), *_changes(spike), *_load(spike), *_payload(spike)]
+    causes += _served_at(spike, causes)
     order = {"supported": 0, "open": 1, "refuted": 2}
     causes.sort(key=lambda cause: (order[cause.status], -cause.score, cause.name))
     return [
@@ -73,7 +87,7 @@ def _component(spike: LatencySpike, shift: ComponentShift) -> Cause:
     slack = spike.settings.fit_minutes * 60
     gap = abs(shift.onset - onset)
     fits = onset - slack <= shift.onset <= onset + slack
-    explains = _explains(spike, shift.segment)
+    explains = _explains(spike, shift)
     size = f"{shift.ratio:,.1f}× usual" if shift.ratio is not None else f"{abs(shift.z):,.0f} deviations off"
     evidence = [f"since {_clock(shift.onset)}"]
     status: HypothesisStatus
@@ -82,6 +96,12 @@ def _component(spike: LatencySpike, shift: ComponentShift) -> Cause:
         evidence.append(
             f"its onset lies {gap / 60:,.0f} min {'after' if shift.onset > onset else 'before'} the latency's"
         )
+    elif not shift.segment and explains is not None and (slow := _singled_out(spike)) is not None:
+        status, why = _against(spike, slow, "", verb="use")
+        evidence.append(why)
+    elif not shift.segment and explains is not None and _is_load(spike):
+        status = "open"
+        evidence.append("the excess vanishes at equal load, so it may only follow the load")
     elif explains is None:
         status = "open"
         evidence.append("which requests it serves is not known, so its share cannot be told")
@@ -95,7 +115,7 @@ def _component(spike: LatencySpike, shift: ComponentShift) -> Cause:
     if others:
         evidence.append(f"{len(others)} component{'s' if len(others) > 1 else ''} that depend on it followed")
     score = 0.5 * max(explains or 0.0, 0.0) + 0.3 * math.exp(-gap / 3600) + 0.2 * abs(shift.z) / (abs(shift.z) + 10)
-    kind = "host" if shift.segment.startswith("host=") else "dependency"
+    kind = "host" if shift.segment.partition("=")[0] in _SERVED_AT["host"] else "dependency"
     name = f"{shift.component}: {shift.metric} {size}"
     return Cause(
         kind,
@@ -109,9 +129,11 @@ def _component(spike: LatencySpike, shift: ComponentShift) -> Cause:
     )
 
 
-def _explains(spike: LatencySpike, where: str) -> float | None:
-    """Return the share of the whole excess that requests in `where` hold, in the stage that carries most of it."""
-    if not where or not _known(spike, where):
+def _explains(spike: LatencySpike, shift: ComponentShift) -> float | None:
+    """Return the share of the whole excess that the requests it serves hold, in the stage that carries most of it."""
+    where = shift.segment
+    called = any(callee == shift.component for _, callee in spike.edges)
+    if not _known(spike, where) or not (where or called):
         return None
     stage = dominant_stage(spike.stages)
     total = _excess(spike.cells, "", "")
@@ -119,8 +141,13 @@ def _explains(spike: LatencySpike, where: str) -> float | None:
     return None if total is None or part is None or total <= 0 else part / total
 
 
+def _singled_out(spike: LatencySpike) -> SegmentShare | None:
+    slow = spike.segments[0] if spike.segments else None
+    return slow if slow is not None and slow.explains >= _MOST else None
+
+
 def _known(spike: LatencySpike, where: str) -> bool:
-    return all(part.partition("=")[0] in spike.log.segments for part in where.split(" & "))
+    return all(part.partition("=")[0] in spike.log.segments for part in where.split(" & ") if part)
 
 
 def dominant_stage(stages: list[Signal]) -> Signal | None:
@@ -156,21 +183,73 @@ def _change(spike: LatencySpike, row: dict[str, object]) -> Cause:
 
 
 def _place(spike: LatencySpike, segment: str, gap: int) -> tuple[HypothesisStatus, str]:
-    slow = spike.segments[0] if spike.segments else None
+    slow, when = _singled_out(spike), _ago(gap)
+    if gap < -spike.scope.bucket:
+        return "refuted", f"it was made {when}"
     if segment and not _known(spike, segment):
         return "open", f"its place ({segment}) is not a column of the log, so it cannot be compared"
-    if slow is not None and slow.explains >= _MOST and segment != slow.where:
+    if slow is not None and segment and _common(spike, segment, slow.where) >= _SAME:
+        return "supported", f"{when}, and {segment} holds {slow.explains:.0%} of the excess"
+    if slow is not None:
         return _against(spike, slow, segment)
-    if segment and slow is not None and segment == slow.where:
-        return "supported", f"{_ago(gap)} before the onset, and {segment} holds {slow.explains:.0%} of the excess"
-    if segment:
-        return "open", f"{segment} is neither singled out nor cleared by the requests"
-    if 0 <= gap <= 1800:
-        return "open", f"{_ago(gap)} before the onset; everybody is slow, so only the time speaks for it"
-    return "open", f"{_ago(gap)} before the onset"
+    return _everywhere(spike, segment, gap)
 
 
-def _against(spike: LatencySpike, slow: SegmentShare, segment: str) -> tuple[HypothesisStatus, str]:
+def _everywhere(spike: LatencySpike, segment: str, gap: int) -> tuple[HypothesisStatus, str]:
+    """Judge a change where no place is singled out."""
+    when, reach = _ago(gap), _common(spike, segment, "")
+    if not segment:
+        return "open", f"{when}; everybody is slow, so only the time speaks for it"
+    if reach < _EVERYBODY:
+        return "open", f"{when}; {segment} is neither singled out nor cleared by the requests"
+    if gap <= spike.settings.fit_minutes * 60:
+        return "supported", f"{when}; {reach:.0%} of requests run it, and everybody is slow"
+    return "open", f"{when}; everybody ran it for {gap / 60:,.0f} min before anything was slow"
+
+
+def _common(spike: LatencySpike, one: str, other: str) -> float:
+    """Return the current requests in both places over those in either."""
+    current = spike.cells[spike.cells["period"] == "current"]
+    first, second = segment_mask(current, one), segment_mask(current, other)
+    either = float(current.loc[first | second, "n"].sum())
+    return float(current.loc[first & second, "n"].sum()) / either if either else 0.0
+
+
+def _served_at(spike: LatencySpike, causes: list[Cause]) -> list[Cause]:
+    """Suspect the host or zone that is singled out, unless something in that very place is supported already."""
+    slow = _singled_out(spike)
+    column, _, place = slow.where.partition("=") if slow is not None else ("", "", "")
+    kind = next((kind for kind, columns in _SERVED_AT.items() if column in columns), "")
+    if slow is None or not kind or "&" in place:
+        return []
+    supported = [cause.where for cause in causes if cause.status == "supported" and cause.where]
+    if any(_common(spike, where, slow.where) >= _SAME for where in supported):
+        return []
+    status, evidence = _alone(spike, slow, column)
+    score = 0.5 * min(max(slow.explains, 0.0), 1.0)
+    name = f"{column} {place} alone is slow"
+    return [Cause(kind, name, slow.where, score, status, evidence, explains=slow.explains)]
+
+
+def _alone(spike: LatencySpike, slow: SegmentShare, column: str) -> tuple[HypothesisStatus, str]:
+    infrastructure = {name for names in _SERVED_AT.values() for name in names}
+    rivals = [
+        share.where
+        for share in spike.segments[1:]
+        if share.where.partition("=")[0] not in infrastructure and _common(spike, share.where, slow.where) >= _SAME
+    ]
+    held = f"holds {slow.explains:.0%} of the excess with {slow.traffic:.0%} of the requests"
+    if rivals:
+        return "open", f"{held}, but so does {rivals[0]}, and they are the same requests"
+    outside, total = outside_excess(spike.cells, slow.where), _excess(spike.cells, slow.where, "")
+    if outside is None or not total or outside[2] >= _NOT_SLOW * total / slow.n:
+        return "open", f"{held}; whether every other {column} is as fast as usual cannot be told"
+    return "supported", f"{held}; no other {column} is slow"
+
+
+def _against(
+    spike: LatencySpike, slow: SegmentShare, segment: str, *, verb: str = "run"
+) -> tuple[HypothesisStatus, str]:
     """Compare with those whom the change reaches and who lie outside the slow segment."""
     reached = spike.cells[(spike.cells["period"] == "current") & segment_mask(spike.cells, segment)]
     inside = reached[segment_mask(reached, slow.where)]["n"].sum()
@@ -188,7 +267,7 @@ def _against(spike: LatencySpike, slow: SegmentShare, segment: str) -> tuple[Hyp
         who = _others(spike, slow.where, segment)
         return (
             "refuted",
-            f"{who} run it too and are not slow ({value:+,.0f} {unit} against {each:+,.0f} {unit}, n {n:,})",
+            f"{who} {verb} it too and are not slow ({value:+,.0f} {unit} against {each:+,.0f} {unit}, n {n:,})",
         )
     if value >= _MOST * each:
         return "supported", f"those it reaches outside {slow.where} are slow as well ({value:+,.0f} {unit}, n {n:,})"
@@ -203,9 +282,13 @@ def _others(spike: LatencySpike, slow: str, segment: str) -> str:
     return f"{column} {shown}"
 
 
+def _is_load(spike: LatencySpike) -> bool:
+    return any(cause.status == "supported" for cause in _load(spike))
+
+
 def _load(spike: LatencySpike) -> list[Cause]:
     traffic = next((s for s in spike.comparison if s.name == "throughput"), None)
-    if traffic is None or traffic.value is None:
+    if spike.one_a_bucket or traffic is None or traffic.value is None:
         return []
     name = f"traffic {traffic.value - 1:+.0%}"
     remains = spike.load
@@ -256,5 +339,6 @@ def _clock(epoch: int) -> str:
 
 
 def _ago(seconds: int) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    minutes = round(abs(seconds) / 60)
+    length = f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    return f"{length} {'before' if seconds >= 0 else 'after'} the onset"

@@ -125,6 +125,7 @@ class LatencySpike:
         absent = [
             (not self.log.stages, "stages of a request", "no stages mapped (logs.predictions.stages)"),
             (not self.log.segments, "segments", "no segment columns mapped (logs.predictions.segments)"),
+            (self.one_a_bucket, "load", "each bucket holds one measurement, so how many requests came is not known"),
             (columns.payload_size is None, "payload size", "no column mapped (columns.payload_size)"),
             (columns.status_code is None, "error rate", "no column mapped (columns.status_code)"),
             (columns.request_id is None, "duplicate requests", "no column mapped (columns.request_id)"),
@@ -225,7 +226,7 @@ class LatencySpike:
         """Since when, and is it still going on."""
         seen = self.times >= self._context_start
         times, frame = self.times[seen], self.frame[seen]
-        columns = ("p50",) if self._per_row else ("p50", "p95")
+        columns = ("p50",) if self.one_a_bucket else ("p50", "p95")
         counts, usual_counts = frame["measured"].to_numpy(dtype=float), self.usual("measured", times).middle
         usual = {column: fewer(self.usual(column, times), counts, usual_counts) for column in columns}
         series = {column: (frame[column].to_numpy(dtype=float), usual[column]) for column in columns}
@@ -244,7 +245,7 @@ class LatencySpike:
         return Detection(signal, episode, times, frame, usual)
 
     @cached_property
-    def _per_row(self) -> bool:
+    def one_a_bucket(self) -> bool:
         """Whether buckets hold one measurement each, so that a tail within a bucket means nothing."""
         measured = self.frame["measured"]
         return float(measured[measured > 0].median() if (measured > 0).any() else 0) < 3
@@ -439,10 +440,10 @@ class LatencySpike:
         start, end = self.stretch
         inside = (self.times >= start) & (self.times < end) & (self.frame["measured"].to_numpy() > 0)
         past = self._in_reference & ~((self.times >= start) & (self.times < end))
-        column = "p50" if self._per_row else "mean"
+        column = "p50" if self.one_a_bucket else "mean"
         values = self.frame[column].to_numpy(dtype=float)
         n = self.frame["n"].to_numpy(dtype=float)
-        if self._per_row:
+        if self.one_a_bucket:
             reason = "each bucket holds one measurement, so the load is not known"
             return Signal("excess_at_equal_load", None, "share", int(inside.sum()), "equal load", reason=reason)
         usual = self.usual(column, self.times[inside]).middle

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rbnb.diagnoses.latency_hypotheses import dominant_stage
+from rbnb.diagnoses.latency_hypotheses import dominant_stage, hypotheses
 
 if TYPE_CHECKING:
     from rbnb.diagnoses.latency_spike import LatencySpike
@@ -39,6 +39,11 @@ def facts(spike: LatencySpike) -> dict[str, object]:
 
 
 def _component(spike: LatencySpike) -> str:
+    """Return what is in trouble: the supported component or place, else the component that stands out most."""
+    for cause in hypotheses(spike):
+        if cause.status == "supported" and cause.kind in ("dependency", "host", "infrastructure"):
+            component, colon, _ = cause.name.partition(": ")
+            return component if colon else cause.where
     roots = [shift.component for shift in spike.shifts if not spike.symptoms.get(shift.component)]
     return roots[0] if roots else ""
 

@@ -39,7 +39,7 @@ class ComponentShift:
     ratio
         Median reading over the usual while it was out, or None where the usual is 0.
     onset
-        Epoch second of the first reading that was out.
+        Epoch second of the first reading that was out, which may lie before the window.
     n
         Readings in the window.
     """
@@ -107,10 +107,17 @@ def _shift(component: str, metric: str, series: pd.DataFrame, since: int, z_min:
             segment=str(series["segment"].iloc[0]),
             z=float(sign * held[starts].max()),
             ratio=float(np.median(ratios)) if len(ratios) else None,
-            onset=int(time[starts[0]]),
+            onset=int(time[_began(sign * z >= z_min, int(starts[0]))]),
             n=int((time >= since).sum()),
         )
     return best
+
+
+def _began(out: NDArray[np.bool_], start: int) -> int:
+    """Follow a shift back to its first reading, over single readings that were not out."""
+    while start and out[max(start - 2, 0) : start].any():
+        start = max(start - 2, 0) + int(np.argmax(out[max(start - 2, 0) : start]))
+    return start
 
 
 def _spread(series: pd.DataFrame) -> NDArray[np.float64]:

@@ -46,10 +46,10 @@ def template(folder, *cells, parameters="", stages=(), name="small"):
 
 
 def run(path, *, on_progress=lambda _: None, meanwhile=None, **settings):
-    """Run a template in a new folder beside it; return the outcome and the folder."""
+    """Run a template in a new folder beside it, in a bare kernel; return the outcome and the folder."""
     folder = path.parent / f"run-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
-    with Runner.start() as runner:
+    with Runner.start(preload=()) as runner:
         if meanwhile is not None:
             meanwhile(runner, folder)
         outcome = runner.run(Job(path, folder, **settings), on_progress)

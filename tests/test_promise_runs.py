@@ -141,7 +141,7 @@ from pathlib import Path
 from rbnb.runner import Job, Runner
 if __name__ == "__main__":
     template, folder = map(Path, sys.argv[1:])
-    with Runner.start() as runner:
+    with Runner.start(preload=()) as runner:
         runner.run(Job(template, folder), lambda _: None)
 """
 
@@ -188,6 +188,31 @@ def children(parent):
 def journal_or_nothing(folder):
     """Read the journal of a run that may not have begun."""
     return journal(folder) if (folder / "journal.jsonl").exists() else []
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from rbnb.runner.files import notebook_bytes, write_atomically
+path = Path(sys.argv[1])
+for number in range(10**6):
+    source = [f"# {number}"] * 40_000
+    write_atomically(path, notebook_bytes({"metadata": {}, "cells": [{"cell_type": "code", "source": source}]}))
+    print(number, flush=True)
+"""
+
+
+def test_p10_a_notebook_is_whole_whenever_its_writer_is_killed(tmp_path):
+    """A writer that is killed over and over while it saves never leaves half a notebook."""
+    for _ in range(12):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "notebook.ipynb")], stdout=subprocess.PIPE
+        )
+        writer.stdout.readline()
+        time.sleep(INSTANTS.uniform(0, 0.1))
+        writer.kill()
+        writer.communicate()
+        assert len(notebook(tmp_path)["cells"][0]["source"]) == 40_000
 
 
 # ------------------------------------------------------------------ P12

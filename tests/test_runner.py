@@ -328,24 +328,41 @@ def test_a_runner_runs_once(tmp_path):
     """A kernel is never used for two investigations, and a run is never written over."""
     path = template(tmp_path, "1")
     (tmp_path / "one").mkdir()
-    with Runner.start() as runner:
+    with Runner.start(preload=()) as runner:
         assert runner.run(Job(path, tmp_path / "one"), print).status is RunStatus.COMPLETED
         (tmp_path / "two").mkdir()
         with pytest.raises(RbnbError, match="one job"):
             runner.run(Job(path, tmp_path / "two"), print)
-    with Runner.start() as runner, pytest.raises(RbnbError, match="holds a run"):
+    with Runner.start(preload=()) as runner, pytest.raises(RbnbError, match="holds a run"):
         runner.run(Job(path, tmp_path / "one"), print)
 
 
 def test_starting_costs_nothing_and_closing_leaves_nothing():
     """A runner that is never used is gone, private folder and all, as soon as it is closed."""
     before = time.monotonic()
-    with Runner.start() as runner:
+    with Runner.start(preload=()) as runner:
         folder = runner._folder
         assert time.monotonic() - before < 1
         assert folder.exists()
     assert runner._process.returncode is not None
     assert not folder.exists()
+
+
+def test_a_module_to_preload_may_be_absent_but_not_broken(tmp_path, monkeypatch):
+    """What templates need is imported early; where it is broken nothing runs, and the log says why."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "early.py").write_text("")
+    (tmp_path / "broken.py").write_text("import absent_too")
+    path = template(tmp_path, "import sys\nprint('early' in sys.modules)")
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    with Runner.start(preload=("early", "absent")) as runner:
+        assert runner.run(Job(path, folders[0]), print).status is RunStatus.COMPLETED
+    assert "True" in shown(folders[0])
+    with Runner.start(preload=("broken",)) as runner:
+        assert runner.run(Job(path, folders[1]), print).failure.kind == "no_kernel"
+    assert "absent_too" in (folders[1] / "runner.log").read_text()
 
 
 def test_importing_the_runner_is_light():
@@ -364,7 +381,7 @@ from rbnb.runner import Job, Runner
 if __name__ == "__main__":
     folder = pathlib.Path({str(tmp_path)!r})
     (folder / "run").mkdir()
-    with Runner.start() as runner:
+    with Runner.start(preload=()) as runner:
         runner.run(Job(folder / "small.ipynb", folder / "run"), lambda _: None)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

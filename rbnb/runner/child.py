@@ -165,12 +165,12 @@ def _serve(job: Job, kernel: KernelProcess, stop: Stop, channel: _Channel, troub
             return run.end(Failure("runner_error", f"the runner failed: {type(error).__name__}: {error}"))
 
 
-def main(pipe: str, folder: str, token: str) -> None:
+def main(pipe: str, folder: str, token: str, *preload: str) -> None:
     """Do one job, or none if the supervisor leaves before giving one."""
     stop = Stop()
     _on_signal(stop)
     channel = _Channel(int(pipe))
-    kernel = KernelProcess(Path(folder), token)
+    kernel = KernelProcess(Path(folder), token, preload)
     channel.tell("kernel", {"pid": kernel.pid})
     inbox: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(inbox, stop, token), daemon=True).start()
@@ -182,7 +182,7 @@ def main(pipe: str, folder: str, token: str) -> None:
         if job.python is not None:
             kernel.close()
             try:
-                kernel = KernelProcess(Path(folder), token, job.python)
+                kernel = KernelProcess(Path(folder), token, preload, job.python)
                 channel.tell("kernel", {"pid": kernel.pid})
             except NoKernelError as error:
                 trouble = Failure("no_kernel", str(error))

@@ -16,17 +16,7 @@ import sys
 
 from rbnb.runner.reap import die_with_parent
 
-__all__ = ["PRELOAD", "main", "prepare"]
-
-#: Imported before the first cell; each may be absent itself, but must not fail.
-PRELOAD = (
-    "rbnb.case",
-    "rbnb.diagnoses.latency_views",
-    "ibis.backends.duckdb",
-    "ibis.formats.pandas",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_svg",
-)
+__all__ = ["main", "prepare"]
 
 
 def prepare(settings: str) -> None:
@@ -38,8 +28,9 @@ def prepare(settings: str) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (given["memory_limit"], given["memory_limit"]))
 
 
-def _preload() -> None:
-    for name in PRELOAD:
+def _preload(names: tuple[str, ...]) -> None:
+    """Import modules that may be absent themselves, but must not fail."""
+    for name in names:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -47,7 +38,7 @@ def _preload() -> None:
                 raise
 
 
-def main(connection_file: str, parent: str) -> None:
+def main(connection_file: str, parent: str, *preload: str) -> None:
     """Serve one runner until killed."""
     die_with_parent(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the kernel is up it has nothing to interrupt
@@ -62,7 +53,7 @@ def main(connection_file: str, parent: str) -> None:
             "--InteractiveShellApp.ignore_cwd=True",
         ]
     )
-    _preload()
+    _preload(preload)
     app.start()
 
 

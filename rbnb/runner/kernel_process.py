@@ -38,11 +38,12 @@ class NoKernelError(Exception):
 
 
 class KernelProcess:
-    """One kernel; `folder` is private to it, `token` marks its processes."""
+    """One kernel; `folder` is private to it, `token` marks its processes, `preload` is imported early."""
 
-    def __init__(self, folder: Path, token: str, python: str = sys.executable) -> None:
+    def __init__(self, folder: Path, token: str, preload: tuple[str, ...], python: str = sys.executable) -> None:
         self._token = token
         self._python = python
+        self._preload = preload
         self._folder = folder / secrets.token_hex(3)
         self._folder.mkdir(mode=0o700)
         self._connection = {
@@ -63,7 +64,7 @@ class KernelProcess:
         own = {"IPYTHONDIR": str(self._folder / "ipython"), "TMPDIR": str(self._folder / "tmp")}
         try:
             return subprocess.Popen(  # noqa: S603 - our own module, by the absolute path of an interpreter
-                [self._python, "-P", "-m", "rbnb.runner.kernel", str(file), str(os.getpid())],
+                [self._python, "-P", "-m", "rbnb.runner.kernel", str(file), str(os.getpid()), *self._preload],
                 env=os.environ | own | {TOKEN: self._token, "JPY_PARENT_PID": str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,

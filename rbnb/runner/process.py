@@ -47,6 +47,16 @@ ALLOWED = frozenset(
 )
 ALLOWED_BEGINNINGS = ("LC_", "RBNB_", "MPL")
 
+#: What templates need; the kernel imports it while the runner is still busy with papermill.
+PRELOAD = (
+    "rbnb.case",
+    "rbnb.diagnoses.latency_views",
+    "ibis.backends.duckdb",
+    "ibis.formats.pandas",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_svg",
+)
+
 #: Seconds the runner has for an orderly end, once asked or once its deadline is over.
 PATIENCE = 20.0
 #: An ipc address is a socket's path, which may have about 100 characters.
@@ -87,8 +97,13 @@ class Runner:
         self._last_word = Failure("cancelled", "")
 
     @classmethod
-    def start(cls) -> Runner:
+    def start(cls, preload: tuple[str, ...] = PRELOAD) -> Runner:
         """Start the runner process and its kernel, and return at once.
+
+        Parameters
+        ----------
+        preload
+            Modules the kernel imports before it serves its first cell; one that is absent is left out.
 
         Raises
         ------
@@ -102,7 +117,7 @@ class Runner:
         pipe_out, pipe_in = os.pipe()
         try:
             process = subprocess.Popen(  # noqa: S603 - our own module, by the absolute path of this interpreter
-                [sys.executable, "-P", "-m", "rbnb.runner.child", str(pipe_in), str(folder), token],
+                [sys.executable, "-P", "-m", "rbnb.runner.child", str(pipe_in), str(folder), token, *preload],
                 env=_environment(),
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -32,7 +32,7 @@ CHILD = (
 
 def cell(number):
     """A cell that can kill its kernel at its start, leaves a trace, and takes a moment."""
-    begin = f"import os, time\nif kill_at == {number}:\n    os.kill(os.getpid(), 9)\n"
+    begin = f"import os, time\nif kill_at == {number}:\n    os.kill(os.getppid() if runner else os.getpid(), 9)\n"
     return begin + f"print('cell {number} ran')\ntime.sleep(0.1)"
 
 
@@ -40,7 +40,7 @@ def cell(number):
 def small(tmp_path):
     """A template with children, stages and cells that take a moment."""
     cells = [prose("## One"), CHILD, *[cell(number) for number in range(CELLS)]]
-    return template(tmp_path, *cells, parameters="kill_at: int = -1", stages=["One"])
+    return template(tmp_path, *cells, parameters="kill_at: int = -1\nrunner: bool = False", stages=["One"])
 
 
 @pytest.fixture
@@ -82,12 +82,27 @@ def test_p10_a_kernel_killed_at_a_cell_boundary(small, boundary):
     assert statuses(folder) == ["completed"] * (3 + boundary) + ["failed"] + ["pending"] * (CELLS - 1 - boundary)
 
 
-def kill_later(find, after):
-    """Return a `meanwhile` that waits for the process to exist and kills it `after` seconds later."""
+@pytest.mark.usefixtures("mark")
+@pytest.mark.parametrize("boundary", range(CELLS))
+def test_p10_a_runner_killed_at_a_cell_boundary(small, boundary):
+    """The cell that ran when its runner was killed has failed; what the runner could not save is told as lost."""
+    outcome, folder = run(small, parameters={"kill_at": boundary, "runner": True})
+    assert outcome.status is RunStatus.ABANDONED
+    assert outcome.failure.stage == "One"
+    assert f"cell c{boundary + 2} was running" in outcome.failure.message
+    assert_true_to_the_journal(folder)
+    assert statuses(folder) == ["completed"] * (3 + boundary) + ["failed"] + ["pending"] * (CELLS - 1 - boundary)
+    assert [one.status for one in outcome.cells] == statuses(folder)
 
-    def meanwhile(runner, _):
+
+def kill_later(find, after, *, once_begun):
+    """Return a `meanwhile` that kills a process `after` seconds after it exists, or after its first cell can begin."""
+
+    def meanwhile(runner, folder):
         def kill():
-            assert wait_until(lambda: find(runner) is not None)
+            wait_until(lambda: find(runner) is not None)
+            if once_begun:
+                wait_until((folder / "notebook.ipynb").exists)
             time.sleep(after)
             with contextlib.suppress(ProcessLookupError):  # the run was over before
                 os.kill(find(runner), signal.SIGKILL)
@@ -98,13 +113,16 @@ def kill_later(find, after):
 
 
 INSTANTS = random.Random(20261122)
+#: While the processes start, and while the cells run.
+WHEN = [(False, round(INSTANTS.uniform(0, 1.0), 3)) for _ in range(3)]
+WHEN += [(True, round(INSTANTS.uniform(0, 0.6), 3)) for _ in range(5)]
 
 
 @pytest.mark.usefixtures("mark")
-@pytest.mark.parametrize("after", [round(INSTANTS.uniform(0, 2.0), 3) for _ in range(8)])
-def test_p10_a_kernel_killed_at_any_instant(small, after):
+@pytest.mark.parametrize(("once_begun", "after"), WHEN)
+def test_p10_a_kernel_killed_at_any_instant(small, once_begun, after):
     """Whenever the kernel dies, also before it is up, the run says so or had already ended."""
-    outcome, folder = run(small, meanwhile=kill_later(lambda runner: runner._kernel, after))
+    outcome, folder = run(small, meanwhile=kill_later(lambda runner: runner._kernel, after, once_begun=once_begun))
     if outcome.status is RunStatus.COMPLETED:
         assert set(statuses(folder)) == {"completed"}
         return
@@ -114,10 +132,10 @@ def test_p10_a_kernel_killed_at_any_instant(small, after):
 
 
 @pytest.mark.usefixtures("mark")
-@pytest.mark.parametrize("after", [0.0, 0.4, *[round(INSTANTS.uniform(0.4, 2.0), 3) for _ in range(5)]])
-def test_p10_a_runner_killed_at_any_instant(small, after):
+@pytest.mark.parametrize(("once_begun", "after"), [(False, 0.0), *WHEN])
+def test_p10_a_runner_killed_at_any_instant(small, once_begun, after):
     """When the runner itself is gone the run is abandoned, and its notebook says what is known."""
-    outcome, folder = run(small, meanwhile=kill_later(lambda runner: runner._process.pid, after))
+    outcome, folder = run(small, meanwhile=kill_later(lambda runner: runner._process.pid, after, once_begun=once_begun))
     if outcome.status is RunStatus.COMPLETED:
         assert set(statuses(folder)) == {"completed"}
         return

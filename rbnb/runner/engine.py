@@ -29,7 +29,7 @@ __all__ = ["ENGINE"]
 
 ENGINE = "rbnb"
 
-#: Seconds an interrupted cell has to end before its kernel is killed.
+#: Seconds an interrupted cell has to show where it was before its kernel is killed.
 GRACE = 3.0
 #: Seconds to wait for what a dead kernel had already sent.
 DRAIN = 0.2
@@ -133,9 +133,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
 
     async def _interrupt(self, running: set[asyncio.Future[Any]]) -> None:
         self.run.kernel.interrupt()
+        # one that ignores it is killed with its kernel, as every kernel is when its run ends
         await asyncio.wait(running, timeout=GRACE, return_when=asyncio.FIRST_COMPLETED)
-        if not any(task.done() for task in running):
-            self.run.kernel.kill()
 
     def _reported(self, index: int, cell: NotebookNode, work: asyncio.Future[Any]) -> Failure | None:
         error = work.exception()

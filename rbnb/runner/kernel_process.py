@@ -168,10 +168,6 @@ class KernelProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGINT)
 
-    def kill(self) -> None:
-        """Kill the kernel and its children."""
-        kill_group(self.pid)
-
     def close(self) -> None:
         """Kill whatever is left and reap it; once is enough, twice does no harm."""
         if self._process.returncode is None:

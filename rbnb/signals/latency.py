@@ -85,7 +85,8 @@ def quantile_ratio(
         Unit ``ratio``; the interval combines both sides' order-statistic intervals on the log scale.
     """
     n_current, n_reference = counts
-    needed = math.ceil(3 / (1 - level)) if level > 0.5 else 10
+    # with fewer, even the largest of all lies above the true quantile less often than 97.5 %
+    needed = max(math.ceil(math.log(0.025) / math.log(level)), 10)
     unit, text = "ratio", f"{method or 'quantile over the same hours'}; n reference {n_reference:,}"
     if reference[0] == 0:
         reason = "the reference quantile is 0, so nothing can be a multiple of it; log latency in finer steps"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from rbnb.model import RECORD_VERSION
@@ -128,6 +129,12 @@ def test_a_later_minor_version_may_add_fields(finished):
     assert mistakes(finished | {"record_version": "1.1", "weather": "sunny"}) == []
     assert mistakes(finished | {"record_version": "2.0"})
     assert re.fullmatch(SCHEMA["properties"]["record_version"]["pattern"], RECORD_VERSION)
+
+
+def test_every_cause_that_a_policy_may_ask_for_fits():
+    """The kinds of causes in the contract are among those that the policy may ask for."""
+    policy = yaml.safe_load((ROOT / "policies" / "latency_spike.yaml").read_text(encoding="utf-8"))
+    assert set(SCHEMA["$defs"]["cause"]["properties"]["kind"]["enum"]) <= set(policy["causes"])
 
 
 def test_the_page_tells_every_field():

@@ -116,13 +116,14 @@ def share(
     >>> s.value, tuple(round(x, 4) for x in s.interval)
     (0.05, (0.0215, 0.1118))
     """
+    method = method or "count over n, Wilson interval"
     if n <= 0:
         return Signal(name, None, "share", 0, method, where=where, reason="there is nothing to take a share of")
     p, z2 = count / n, _Z95**2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     interval = (max(middle - half, 0.0) if count else 0.0, min(middle + half, 1.0) if count < n else 1.0)
-    return Signal(name, p, "share", n, method or "count over n, Wilson interval", interval, where, reference)
+    return Signal(name, p, "share", n, method, interval, where, reference)
 
 
 def burn_rates(kind: str, spans: pd.DataFrame, bad: str, of: str, budget: float) -> list[Signal]:

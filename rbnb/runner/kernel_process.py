@@ -76,31 +76,34 @@ class KernelProcess:
 
     # ------------------------------------------------------------------ alive or not
 
-    def _status(self) -> os.waitid_result | None:
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    def _code(self) -> int | None:
+        """Return the exit code, or minus the signal; None while it runs. It is not reaped where that can be helped."""
+        if not hasattr(os, "waitid") or self._process.returncode is not None:  # macOS has it from Python 3.13 on
+            return self._process.poll()
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def has_ended(self) -> bool:
-        """Whether the process has ended, without reaping it."""
-        return self._status() is not None
+        """Whether the process has ended."""
+        return self._code() is not None
 
     async def ended(self) -> None:
         """Return when the process has ended."""
         while not self.has_ended():  # noqa: ASYNC110 - a process tells nobody when it ends
             await asyncio.sleep(_POLL)
 
-    def was_killed_from_outside(self) -> bool:
-        """Whether the process was killed by a signal that no program sends itself."""
-        status = self._status()
-        return status is not None and status.si_code == os.CLD_KILLED and status.si_status == signal.SIGKILL
+    def was_killed(self) -> bool:
+        """Whether the process was killed by SIGKILL, as the system does when memory runs out."""
+        return self._code() == -signal.SIGKILL
 
     def how_it_ended(self) -> str:
-        """How the process ended, in words that follow its name."""
-        status = self._status()
-        if status is None:
+        """Return how the process ended, in words that follow its name."""
+        code = self._code()
+        if code is None:
             return "is still running"
-        if status.si_code == os.CLD_EXITED:
-            return f"exited with code {status.si_status}"
-        return f"was killed by {signal.Signals(status.si_status).name}"
+        return f"exited with code {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
 
     # ------------------------------------------------------------------ talking
 

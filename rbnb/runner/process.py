@@ -89,7 +89,8 @@ class Runner:
 
     def __init__(self, process: subprocess.Popen[bytes], pipe: int, folder: Path, token: str, log: IO[bytes]) -> None:
         self._process, self._pipe, self._folder, self._token, self._log = process, pipe, folder, token, log
-        self._wake_out, self._wake_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_out, self._wake_in = os.pipe()
+        os.set_blocking(self._wake_in, False)  # a signal handler must never wait
         self._kernel: int | None = None
         self._used = self._closed = self._asked = self._gave_up = False
         self._why = ""
@@ -184,7 +185,9 @@ class Runner:
     def stop(self, why: str = "it was cancelled") -> None:
         """Ask the run to end; may be called from another thread or a signal handler."""
         self._why = why
-        os.write(self._wake_in, b"!")
+        if not self._closed:
+            with contextlib.suppress(BlockingIOError):  # full of earlier wishes
+                os.write(self._wake_in, b"!")
 
     def _send(self, message: dict[str, Any]) -> None:
         stdin = cast("IO[bytes]", self._process.stdin)
@@ -245,8 +248,7 @@ class Runner:
 
     def _pass_on_stop(self) -> None:
         """Ask the runner to stop; on the second request, stop waiting for it."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._wake_out, 1)
+        os.read(self._wake_out, 1)
         self._give_up(0 if self._asked else PATIENCE, "cancelled", self._why)
         self._asked = True
         self._send({"stop": self._why})

@@ -130,7 +130,7 @@ class Run:
     def kernel_died(self, index: int) -> Failure:
         """Say how the kernel ended while the cell at `index` ran."""
         what = f"lost its kernel, which {self.kernel.how_it_ended()}"
-        if self.kernel.was_killed_from_outside():
+        if self.kernel.was_killed():
             what += "; the system does that when memory runs out"
         if self.job.memory_limit is not None:
             what += f"; its memory was limited to {self.job.memory_limit / 2**20:.0f} MiB"

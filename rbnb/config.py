@@ -30,6 +30,7 @@ __all__ = [
     "Role",
     "Settings",
     "WorkspaceFile",
+    "env_names",
     "expand_env",
     "find_workspace_file",
     "load_workspace_file",
@@ -218,6 +219,17 @@ def expand_env(text: str, *, file: Path, key: str) -> str:
         return os.environ[match[1]]
 
     return _ENV.sub(value, text)
+
+
+def env_names(text: str) -> list[str]:
+    """Return the environment variables that a text refers to.
+
+    Examples
+    --------
+    >>> env_names("postgres://${DB_USER}:${DB_PASSWORD}@host/db")
+    ['DB_USER', 'DB_PASSWORD']
+    """
+    return _ENV.findall(text)
 
 
 def find_workspace_file(start: Path) -> Path | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rbnb.config import Places, open_places
+from rbnb.config import Places, env_names, open_places
 from rbnb.errors import NotFoundError, RbnbError, RunFailedError, UsageError
 from rbnb.incidents import Incident, find_incidents, join_incident, known_episodes, open_incident, user
 from rbnb.inventory import find_model, find_models, load_model_file
@@ -246,7 +246,11 @@ class Workspace:
             template=plan.template.path,
             folder=folder,
             parameters=plan.parameters,
-            environment={"RBNB_WORKSPACE": str(self.places.root), "RBNB_RUN_FOLDER": str(folder)},
+            environment={
+                **_credentials(plan.model),
+                "RBNB_WORKSPACE": str(self.places.root),
+                "RBNB_RUN_FOLDER": str(folder),
+            },
             cell_timeout=CELL_TIMEOUT,
             run_timeout=RUN_TIMEOUT,
             required_scraps=STAGE_SCRAPS,
@@ -419,6 +423,14 @@ class Workspace:
             }
         )
         return plain
+
+
+def _credentials(model: ModelFile) -> dict[str, str]:
+    """Return the variables that the model's connections name; the kernel gets no others, and no record holds them."""
+    logs = model.logs
+    sources = (logs.predictions, logs.training, logs.changes, logs.metrics, logs.dependencies)
+    names = [name for source in sources if source is not None for name in env_names(source.connection)]
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 _WORKSPACE_FILE = """\

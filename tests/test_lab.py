@@ -120,12 +120,11 @@ class Lab:
 
     def clean_up(self):
         """End whatever a failing test has left."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.communicate()
         for process in processes(self.mark):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        if self.process is not None:
+            self.process.communicate(timeout=30)
 
 
 @pytest.fixture

@@ -47,15 +47,20 @@ AsJson = Annotated[
 ]
 
 
-@app.callback()
-def _common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - read by main
-) -> None:
-    """Runbook notebooks for models that misbehave in production."""
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         _out([__version__])
         raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Runbook notebooks for models that misbehave in production."""
 
 
 @app.command()
@@ -251,7 +256,7 @@ def verify(incident: Annotated[str, typer.Argument(help="INC-…")], as_json: As
         show_lines(
             [
                 f"{check.incident}: {check.entries} entries, head {check.head}, {check.artifacts} artifacts",
-                "compare count and head with a copy kept elsewhere: a cut tail or a whole rewrite shows in nothing else",
+                "compare count and head with a copy kept elsewhere: a cut tail or a whole rewrite shows nowhere else",
                 *([] if check.problems else ["all as recorded"]),
             ]
         )
@@ -267,7 +272,7 @@ def verify(incident: Annotated[str, typer.Argument(help="INC-…")], as_json: As
 @app.command()
 def decide(
     incident: Annotated[str, typer.Argument(help="INC-…")],
-    choice: Annotated[str, typer.Argument(help="An action of the model, none, or a verdict.")],
+    choice: Annotated[str, typer.Argument(help="An action of the catalog, none, or a verdict.")],
     because: Annotated[str, typer.Option("--because", "-b", help="Why, in a sentence.")] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -102,7 +102,6 @@ class WorkspaceFile(Settings):
 
     workspace: Paths = Field(default_factory=Paths)
     roles: dict[str, Role] = Field(default_factory=dict)
-    escalation: dict[str, list[str]] = Field(default_factory=dict)
 
 
 #: The parser in C where it was built, the same one in Python where not.

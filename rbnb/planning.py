@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from rbnb.catalog import Action
     from rbnb.config import Places
     from rbnb.data import Extent
     from rbnb.inventory import ModelFile
     from rbnb.scope import Scope
 from rbnb.templates import Template
 
-__all__ = ["Plan", "Request", "prepare", "resolve"]
+__all__ = ["Plan", "Request", "catalog_of", "prepare", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +127,17 @@ def resolve(
 def _check_policy(places: Places, template: str, model: ModelFile, path: Path) -> None:
     policy = load_policy(places.policy_file(template))
     effective_thresholds(policy, model.thresholds, overrides_from=path.name)
-    catalog = load_catalog([f / "actions.yaml" for f in reversed(places.policies) if (f / "actions.yaml").is_file()])
+    catalog = catalog_of(places)
     for action in model.actions:
         if action not in catalog:
             missing = NotFoundError("action", action, catalog)
             raise ConfigError(path, "actions", missing.message, hint=missing.hint)
+
+
+def catalog_of(places: Places) -> dict[str, Action]:
+    """Return the actions by name: those that come with rbnb, and over them the workspace's own."""
+    files = [folder / "actions.yaml" for folder in reversed(places.policies)]
+    return load_catalog([file for file in files if file.is_file()])
 
 
 def _clock(model: ModelFile, given: str) -> datetime:

@@ -84,9 +84,8 @@ def summary(record: Mapping[str, Any], page: str, notebook: str) -> list[str]:
     incident = one_line(record["incident"])
     end = columns_of([["page", page, ""], ["notebook", notebook, f"rbnb lab {incident}"]])
     if record["status"] != "completed":
-        end.append(
-            f"again      rbnb run {one_line(record['template']['name'])} --model {one_line(record['model']['name'])} --incident {incident}"
-        )
+        template, model = one_line(record["template"]["name"]), one_line(record["model"]["name"])
+        end.append(f"again      rbnb run {template} --model {model} --incident {incident}")
     return lines[: _LONGEST - len(end)] + end
 
 

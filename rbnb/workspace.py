@@ -22,7 +22,7 @@ from rbnb.errors import NotFoundError, RbnbError, RunFailedError, UsageError
 from rbnb.incidents import Incident, find_incidents, join_incident, known_episodes, open_incident, user
 from rbnb.inventory import find_model, find_models, load_model_file
 from rbnb.model import RunStatus, checked_name, to_plain
-from rbnb.planning import Plan, Request, prepare, resolve
+from rbnb.planning import Plan, Request, catalog_of, prepare, resolve
 from rbnb.record import build_record, list_products, write_atomically
 from rbnb.templates import Template, find_templates, load_template
 from rbnb.times import format_time, utc_now
@@ -318,7 +318,7 @@ class Workspace:
         Parameters
         ----------
         choice
-            An action of the model file, ``none``, or a verdict.
+            An action of the catalog, ``none``, or a verdict.
         because
             The reason, in a sentence.
 
@@ -335,7 +335,7 @@ class Workspace:
         if not because.strip():
             raise UsageError("a decision needs a reason", hint='say it with --because "…"')
         folder, record = self.run_folder(name), self.record(name)
-        options = [*self.model(record["model"]["name"]).actions, "observe", "none"]
+        options = [*catalog_of(self.places), "none"]
         verdicts = ["healthy", "genuine", "transient", "infrastructure", "inconclusive"]
         if choice not in options + verdicts:
             raise NotFoundError("option", choice, options + verdicts, where=name)
@@ -365,6 +365,13 @@ class Workspace:
             raise UsageError(f"{folder} is a workspace already", hint="choose another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            taken = [
+                name for name in ("models/fraud-v3.yaml", "fraud-v3", "truth") if samples and (folder / name).exists()
+            ]
+            if taken:
+                raise UsageError(
+                    f"{folder / taken[0]} exists already", hint="choose another folder, or leave out --samples"
+                )
             (folder / "reports").mkdir(exist_ok=True)
             (folder / "models").mkdir(exist_ok=True)
             written = [folder / "rbnb.toml", folder / "models", folder / "reports"]
@@ -383,8 +390,9 @@ class Workspace:
             return None
         error = result.record["error"] or {}
         stage = f" in stage {error['stage']}" if error.get("stage") else ""
+        why = error.get("message", "no reason is known")
         return RunFailedError(
-            f"the run did not complete ({result.record['status']}){stage}: {error.get('message', 'no reason is known')}",
+            f"the run did not complete ({result.record['status']}){stage}: {why}",
             hint=f"what was done so far is in {self.shown(result.folder)}",
         )
 

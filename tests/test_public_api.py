@@ -17,9 +17,6 @@ PACKAGE = Path(rbnb.__file__).parent
 NAMES = sorted(module.name for module in pkgutil.walk_packages([str(PACKAGE)], "rbnb."))
 HEAVY = ("IPython", "ibis", "jupyterlab", "matplotlib", "nbclient", "numpy", "pandas", "papermill", "pyarrow")
 
-#: Modules whose one caller uses them by the module's own name, as in ``stages.header_facts``.
-UNLISTED = {"rbnb.case.stages"}
-
 
 def tree(name):
     """Return a module's source as a syntax tree, without importing it."""
@@ -36,7 +33,7 @@ def offers_something(name):
     is_program = any(
         isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'" for node in module.body
     )
-    return bool(named or reexports) and not (is_program and exports(module) is None) and name not in UNLISTED
+    return bool(named or reexports) and not (is_program and exports(module) is None)
 
 
 def exports(module):

@@ -26,6 +26,27 @@ if TYPE_CHECKING:
     from rbnb.templates import Template
     from rbnb.view import View
 
+__all__ = [
+    "branch_table",
+    "containment",
+    "decision_record",
+    "finding_table",
+    "for_and_against",
+    "governance",
+    "header_facts",
+    "learning",
+    "links",
+    "material_table",
+    "monitoring",
+    "observation_table",
+    "proposal_record",
+    "remediation",
+    "rerun_commands",
+    "responsibility_facts",
+    "verdict_facts",
+    "window_facts",
+]
+
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

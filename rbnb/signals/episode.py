@@ -28,11 +28,10 @@ __all__ = ["Episode", "detect_episode", "persistence"]
 
 #: What a bucket must exceed to count as evidence, as a share of `z_min`: 1 robust deviation for a `z_min` of 4.
 _DRIFT = 0.25
-#: Evidence at which a stretch counts, as a multiple of `z_min`. Two certain buckets with one usual between them
-#: reach the first, one does not. Without two certain buckets among three it takes more: by chance, independent
-#: normal buckets reach the second far less than once in 100,000 (Siegmund 1985, Sequential Analysis, 2.6), but
-#: real ones are a little wider than normal.
-_EVIDENCE, _SOFT_EVIDENCE = 1.25, 2.0
+#: Evidence at which a stretch counts, as a multiple of `z_min`: two certain buckets with one usual between them
+#: reach it, one does not. Where no two of three neighbours are certain, it takes the second to be sure: by chance,
+#: independent normal buckets reach it far less than once in 100,000 (Siegmund 1985, Sequential Analysis, 2.6).
+_EVIDENCE, _SURE = 1.25, 2.0
 #: Log odds at which it counts as over: 20 to 1.
 _OVER = math.log(20)
 
@@ -53,6 +52,8 @@ class Episode:
         Median of value over usual while it lasts.
     buckets
         How many buckets with data it holds.
+    sure
+        Whether the buckets alone are evidence enough; if not, the requests in it should confirm that it is slow.
     """
 
     onset: int
@@ -60,6 +61,7 @@ class Episode:
     peak: float
     ratio: float
     buckets: int
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class _Stretch:
     pooled: float
     over: bool
     ratio: float
+    sure: bool
 
 
 def detect_episode(
@@ -83,6 +86,7 @@ def detect_episode(
     ratio_min: float,
     quiet: int = 3,
     inflation: Mapping[str, float] | None = None,
+    only_sure: bool = False,
 ) -> tuple[Signal, Episode | None]:
     """Find the worst stretch that is slower than usual and reaches into the window; one that goes on comes first.
 
@@ -101,6 +105,8 @@ def detect_episode(
         Buckets with data that must follow before a stretch can be over.
     inflation
         By series, how much neighbouring buckets resemble each other (`persistence`); 1 is not at all.
+    only_sure
+        Leave out what the buckets alone do not prove.
 
     Returns
     -------
@@ -112,8 +118,8 @@ def detect_episode(
     Notes
     -----
     Each bucket adds its robust z, cut at 0 and at `z_min`, less a drift of `z_min` / 4; a stretch is a maximal
-    scoring segment with evidence of 1.25 × `z_min` or more if two of three neighbours in it are certainly slow, else
-    of 2 × `z_min`. Page (1954), Biometrika 41, 100; Ruzzo & Tompa
+    scoring segment with evidence of 1.25 × `z_min` or more; it is sure if two of three neighbours in it are certainly
+    slow, or from 2 × `z_min`. Page (1954), Biometrika 41, 100; Ruzzo & Tompa
     (1999), ISMB 7, 234. The end is decided as in Wald (1945), Ann. Math. Stat. 16, 117.
     """
     time = np.asarray(times, dtype=np.int64)
@@ -134,7 +140,11 @@ def detect_episode(
     held = np.zeros(len(time))
     for name, (z, ratio) in distance.items():
         factor = max((inflation or {}).get(name, 1.0), 1.0)
-        found += [s for s in _stretches(z, ratio, z_min, ratio_min, quiet, factor) if time[s.last] >= since]
+        found += [
+            s
+            for s in _stretches(z, ratio, z_min, ratio_min, quiet, factor)
+            if time[s.last] >= since and (s.sure or not only_sure)
+        ]
         held = np.maximum(held, sustained(np.where(ratio >= ratio_min, z, np.minimum(z, 0.0))))
     if not found:
         peak = float(held[inside].max())
@@ -172,21 +182,28 @@ def _stretches(
         inside = slice(first, last + 1)
         paired = bool(sustained(certain[inside]).any())
         large = paired or float(np.nanmedian(ratio[inside])) >= ratio_min
-        if large and evidence >= (_EVIDENCE if paired else _SOFT_EVIDENCE) * z_min - 1e-9:
-            found.append(_stretch(level, ratio, first, last, evidence, quiet))
+        if large and evidence >= _EVIDENCE * z_min - 1e-9:
+            sure = paired or evidence >= _SURE * z_min
+            found.append(_stretch(level, ratio, (first, last, evidence), quiet, sure=sure))
     return found
 
 
 def _stretch(
-    level: NDArray[np.float64], ratio: NDArray[np.float64], first: int, last: int, evidence: float, quiet: int
+    level: NDArray[np.float64],
+    ratio: NDArray[np.float64],
+    segment: tuple[int, int, float],
+    quiet: int,
+    *,
+    sure: bool,
 ) -> _Stretch:
+    first, last, evidence = segment
     inside, after = level[first : last + 1], level[last + 1 :]
     inside, after = inside[np.isfinite(inside)], after[np.isfinite(after)]
     mean = float(inside.mean())
     odds = len(after) * mean * (mean / 2 - float(after.mean())) if len(after) else 0.0
     pooled = float(inside.sum() / math.sqrt(len(inside)))
     middle = float(np.nanmedian(ratio[first : last + 1]))
-    return _Stretch(first, last, evidence, pooled, len(after) >= quiet and odds >= _OVER, middle)
+    return _Stretch(first, last, evidence, pooled, len(after) >= quiet and odds >= _OVER, middle, sure)
 
 
 def _maximal(score: NDArray[np.float64]) -> list[tuple[int, int, float]]:
@@ -221,7 +238,8 @@ def _episode(
     last = max(s.last for s in together)
     ended = int(time[last + 1]) if all(s.over for s in together) else None
     inside = slice(best.first, last + 1)
-    return Episode(int(time[best.first]), ended, float(held[inside].max()), best.ratio, int(known[inside].sum()))
+    sure = any(s.sure for s in together)
+    return Episode(int(time[best.first]), ended, float(held[inside].max()), best.ratio, int(known[inside].sum()), sure)
 
 
 def persistence(times: ArrayLike, values: ArrayLike, period: int, *, lags: int = 12) -> float:

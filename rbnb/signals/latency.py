@@ -63,8 +63,8 @@ def quantile_levels(n: int, level: float) -> tuple[float, float]:
 def quantile_ratio(
     name: str,
     level: float,
-    current: tuple[float | None, float | None, float | None],
-    reference: tuple[float | None, float | None, float | None],
+    current: Sequence[float | None],
+    reference: Sequence[float | None],
     counts: tuple[int, int],
     *,
     where: str = "",

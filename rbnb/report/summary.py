@@ -152,7 +152,6 @@ def _proposal(record: Mapping[str, Any]) -> Plain | None:
         "action": word(proposal["action"]),
         "where": visible(proposal.get("where") or "", 200),
         "because": visible(proposal.get("because") or "", 1000),
-        "values": _rows(proposal.get("values")),
         "approvals": f"needs {count} approval{'' if count == 1 else 's'}" if count else "",
         "escalate_to": visible(proposal.get("escalate_to") or "", 200),
     }

@@ -6,8 +6,10 @@ The one module that knows Ibis and DuckDB. Rules:
   model file names and the table lacks, or that has the wrong type, is an error before anything runs.
 - **Times are epoch seconds in UTC** inside the engine: every backend can do arithmetic on them. Naive
   timestamps are refused unless the model file says ``timezone: UTC``.
-- **A latency counts only if it is a finite number that is not negative**; what does not count is counted
-  (`Extent.null`, `Extent.broken`), never dropped in silence.
+- **A latency counts only if it is a finite number, not negative, and below `LARGEST`**; what does not count
+  is counted (`ModelData.integrity`), never dropped in silence.
+- **Files that are read as one table must agree** on the columns that are used: no engine may turn a text
+  into a number, or a time without a zone into one with, because another file beside it has it so.
 - **Nothing is written**, to any source, ever.
 
 Reductions keep to operations that most SQL engines have: group by, count, sum, and quantiles (exact
@@ -20,6 +22,8 @@ import glob
 import hashlib
 import json
 import math
+import sys
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -27,10 +31,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbnb.config import expand_env
-from rbnb.errors import DataError
+from rbnb.errors import DataError, UsageError
 from rbnb.model import Material, Window
 from rbnb.scope import Scope, parse_spans, resolve_scope
-from rbnb.times import parse_duration, parse_time
+from rbnb.times import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +49,12 @@ __all__ = ["Extent", "ModelData", "Span"]
 #: Seconds in a week; epoch 0 was a Thursday, so weeks are counted from there, which is as good as any day.
 WEEK = 604_800
 DAY = 86_400
+
+#: No latency in any unit is as large; it is a marker such as the largest integer, and its square would overflow.
+LARGEST = 1e18
+
+#: How a time ends that says its zone.
+_NAMES_ZONE = r"\d:\d\d(:\d\d([.,]\d+)?)?\s*([Zz]|UTC|[+-]\d\d(:?\d\d)?)\s*$"
 
 _READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".json": "read_json", ".jsonl": "read_json"}
 _HASH_LIMIT = 256 * 2**20
@@ -121,12 +131,12 @@ class ModelData:
         canonical = {"epoch": self._epoch(table, columns.timestamp, log, "predictions")}
         if columns.latency_ms:
             canonical["raw_latency"] = self._number(table, columns.latency_ms, "columns.latency_ms")
-        for name, column in (("status", columns.status_code), ("payload", columns.payload_size)):
-            if column:
-                canonical[name] = self._number(table, column, f"columns.{name}")
-        for name, column in (("request_id", columns.request_id), ("version", columns.model_version)):
-            if column:
-                canonical[name] = self._column(table, column, f"columns.{name}").cast("string")
+        for name, key in (("status", "status_code"), ("payload", "payload_size")):
+            if column := getattr(columns, key):
+                canonical[name] = self._number(table, column, f"columns.{key}")
+        for name, key in (("request_id", "request_id"), ("version", "model_version")):
+            if column := getattr(columns, key):
+                canonical[name] = self._column(table, column, f"columns.{key}").cast("string")
         for stage in log.stages:
             canonical[f"stage_{stage}"] = self._number(table, stage, "stages")
         for segment in log.segments:
@@ -168,7 +178,7 @@ class ModelData:
         if rows is None or rows > _HOLD_LIMIT:
             rows = self._count(self.requests, "epoch", start, end)
         if rows <= _HOLD_LIMIT:
-            self._held = (start, end, self._window(start, end).cache())
+            self._held = (start, end, self._fetch(self._window(start, end).cache))
 
     def _source(self, start: int, end: int) -> ir.Table:
         """Return the smallest table that has every row between two epoch seconds."""
@@ -214,6 +224,8 @@ class ModelData:
             )
         now = parse_time(at) if at and parse_time(at) < clock else clock
         extent = self.extent(clock)
+        if at:
+            _check_end(parse_time(at), clock, extent)
         chosen = resolve_scope(
             first=extent.first,
             last=extent.last,
@@ -336,18 +348,33 @@ class ModelData:
             records[name][measure] = int(value)
         return pd.DataFrame(list(records.values()))
 
-    def integrity(self, start: int, end: int) -> dict[str, int]:
-        """Count rows, null and broken latencies, and rows that repeat a request id, between two epoch seconds."""
-        table = self._window(start, end)
+    def integrity(self, start: int, end: int, *, leave_out: tuple[tuple[int, int], ...] = ()) -> dict[str, Any]:
+        """Count rows, unusable latencies and repeated request ids between two epoch seconds.
+
+        Parameters
+        ----------
+        start, end
+            Epoch seconds, half open.
+        leave_out
+            Spans of epoch seconds that do not count.
+
+        Returns
+        -------
+        dict
+            ``rows``; with a latency ``nulls``, ``broken``, ``lowest`` and ``highest`` (None where none is usable);
+            with request ids ``ids`` (different ones) and ``with_id``.
+        """
+        table = self._span(Span(start, end, leave_out=leave_out))
         measures = {"rows": table.count()}
         if "latency" in table.columns:
             measures["nulls"] = table.count(where=table.raw_latency.isnull())
             measures["broken"] = table.count(where=table.raw_latency.notnull() & table.latency.isnull())
+            measures |= {"lowest": table.latency.min(), "highest": table.latency.max()}
         if "request_id" in table.columns:
             measures["ids"] = table.request_id.nunique()
             measures["with_id"] = table.request_id.count()
         row = self._row(table.aggregate(**measures))
-        return {str(key): int(value) for key, value in row.items()}
+        return {str(key): value if key in ("lowest", "highest") else int(value) for key, value in row.items()}
 
     def cells(self, spans: Mapping[str, Span], segments: Sequence[str], slow_above: float) -> pd.DataFrame:
         """Reduce spans to one row a combination of segments, from which every slice can be summed.
@@ -592,8 +619,7 @@ class ModelData:
             connection = self._connect(log.connection)
             if files is None:
                 return connection.table(log.table)
-            reader = getattr(connection, _READERS[files[0].suffix])
-            return reader([str(path) for path in files])
+            return self._read(connection, files, source, log)
         except DataError:
             raise
         except Exception as error:
@@ -602,6 +628,39 @@ class ModelData:
                 f"{self.model.name}: {where}: {log.table} cannot be read: {_first_line(error)}",
                 hint="check the file or table with `rbnb models check`, and whether it is still being written",
             ) from error
+
+    def _read(self, connection: Any, files: Sequence[Path], source: str, log: Log | PredictionLog) -> ir.Table:  # noqa: ANN401 - an Ibis backend
+        """Read files as one table, after making sure that they agree on what is used of them."""
+        names = [str(path) for path in files]
+        if files[0].suffix == ".parquet":
+            _check_agreement(self.model.name, source, names, _mapped(log))
+        table: ir.Table = getattr(connection, _READERS[files[0].suffix])(names)
+        if files[0].suffix == ".csv":
+            self._check_zones(connection, names, source, log, table)
+        return table
+
+    def _check_zones(
+        self,
+        connection: Any,  # noqa: ANN401 - an Ibis backend
+        names: Sequence[str],
+        source: str,
+        log: Log | PredictionLog,
+        table: ir.Table,
+    ) -> None:
+        """Refuse text files in which only some times name a zone: the engine would take the rest for UTC."""
+        column = _mapped(log)[0]
+        if column not in table.columns or log.timezone is not None:
+            return
+        kind = table[column].type()
+        if not kind.is_timestamp() or kind.timezone is None:
+            return
+        texts = connection.read_csv(list(names), types={column: "VARCHAR"})
+        naive = int(self._row(texts.aggregate(n=texts.count(where=~texts[column].re_search(_NAMES_ZONE))))["n"])
+        if naive:
+            raise DataError(
+                f"{self.model.name}: {source}: {naive:,} of the times in {column!r} name no zone, others do",
+                hint=f"write them all with a zone; if all are UTC, say so: logs.{source}.timezone: UTC",
+            )
 
     def _files(self, log: Log | PredictionLog) -> list[Path] | None:
         suffix = Path(log.table).suffix
@@ -623,6 +682,8 @@ class ModelData:
                 connection = ibis.duckdb.connect() if url == "duckdb://" else ibis.connect(expanded)
                 if connection.name == "duckdb":
                     connection.raw_sql("SET TimeZone='UTC'")
+                    if "ipykernel" not in sys.modules:  # in a kernel there is none to print, and setting it fails
+                        connection.raw_sql("SET enable_progress_bar_print=false")
             except Exception as error:  # noqa: BLE001 - each engine has errors of its own
                 raise DataError(
                     f"{self.model.name}: the connection {url} cannot be opened: {_first_line(error)}",
@@ -683,7 +744,10 @@ class ModelData:
 
     def _fetch(self, read: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the engine returns
         try:
-            return read()
+            with warnings.catch_warnings():
+                # ibis 12 asks duckdb for batches by a name that duckdb 1.5 is about to drop; it works
+                warnings.simplefilter("ignore", DeprecationWarning)
+                return read()
         except Exception as error:
             # each engine has errors of its own; none may reach the user raw
             raise DataError(
@@ -692,11 +756,76 @@ class ModelData:
             ) from error
 
 
+def _check_end(end: datetime, clock: datetime, extent: Extent) -> None:
+    """Refuse a window that cannot hold data, whatever is in the log.
+
+    Raises
+    ------
+    UsageError
+        If it ends in the future, or before the log begins.
+    """
+    if end > clock:
+        raise UsageError(f"{format_time(end)} is in the future", hint=f"now is {format_time(clock)} for these logs")
+    if extent.first is not None and end <= extent.first:
+        raise UsageError(
+            f"{format_time(end)} is before the request log begins", hint=f"its first row is {format_time(extent.first)}"
+        )
+
+
+def _mapped(log: Log | PredictionLog) -> list[str]:
+    """Return the columns of a table that are used, the time first."""
+    if isinstance(log.columns, dict):
+        return [log.columns.get("time", "time"), *(v for k, v in log.columns.items() if k != "time")]
+    named = [value for key, value in log.columns.model_dump().items() if value and key != "timestamp"]
+    return [log.columns.timestamp, *named, *getattr(log, "stages", []), *getattr(log, "segments", [])]
+
+
+def _check_agreement(model: str, source: str, names: Sequence[str], used: Sequence[str]) -> None:
+    """Hold the schemas of parquet files against the first, for the columns that are used.
+
+    Raises
+    ------
+    DataError
+        Naming the column and two files that differ in it.
+    """
+    import pyarrow.parquet as pq
+
+    first: dict[str, tuple[str, str]] = {}
+    for name in names if len(names) > 1 else ():
+        schema = pq.read_schema(name)
+        for column in used:
+            kind = _kind(schema.field(column).type) if column in schema.names else "absent"
+            known, origin = first.setdefault(column, (kind, name))
+            if known == "null":
+                first[column] = (kind, name)
+            elif kind not in (known, "null"):
+                here, there = Path(name).name, Path(origin).name
+                raise DataError(
+                    f"{model}: {source}: column {column!r} is {kind} in {here} and {known} in {there}",
+                    hint="files that make up one table must agree; write one of them again",
+                )
+
+
+def _kind(dtype: Any) -> str:  # noqa: ANN401 - an Arrow type
+    """Return what a column holds as far as files have to agree on it; widths and precisions may differ."""
+    import pyarrow.types as kinds
+
+    if kinds.is_dictionary(dtype):
+        return _kind(dtype.value_type)
+    if kinds.is_timestamp(dtype):
+        return "a time with a zone" if dtype.tz else "a time without a zone"
+    if kinds.is_integer(dtype) or kinds.is_floating(dtype) or kinds.is_decimal(dtype):
+        return "a number"
+    if kinds.is_string(dtype) or kinds.is_large_string(dtype):
+        return "text"
+    return str(dtype)
+
+
 def _with_valid_latency(table: ir.Table) -> ir.Table:
     import ibis
 
     raw = table.raw_latency
-    valid = raw.notnull() & ~raw.isnan() & ~raw.isinf() & (raw >= 0)
+    valid = raw.notnull() & ~raw.isnan() & ~raw.isinf() & (raw >= 0) & (raw < LARGEST)
     return table.mutate(latency=ibis.ifelse(valid, raw, ibis.null("float64")))
 
 

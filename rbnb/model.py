@@ -81,7 +81,7 @@ def checked_name(kind: str, name: str) -> str:
     """
     if not NAME.fullmatch(name):
         raise NameRefusedError(
-            f"{name!r} cannot be the name of a {kind}",
+            f"{name!r} cannot be the name of {'an' if kind[0] in 'aeiou' else 'a'} {kind}",
             hint="use letters, digits, '.', '_' and '-', starting with a letter or digit, at most 64",
         )
     return name

@@ -654,12 +654,17 @@ def test_no_text_reaches_beyond_the_declared_fields(text):
 GOOD = {
     "rows_current": (5000.0, "count"),
     "rows_reference": (90000.0, "count"),
+    "reference_buckets": (4000.0, "count"),
     "coverage": (1.0, "share"),
     "data_age": (2.0, "minutes"),
     "null_share": (0.0, "share"),
     "non_finite_share": (0.0, "share"),
     "duplicate_share": (0.0, "share"),
     "future_share": (0.0, "share"),
+    "reference_unusable_share": (0.0, "share"),
+    "reference_duplicate_share": (0.0, "share"),
+    "latency_range": (400.0, "ms"),
+    "latency_drop": (1.0, "ratio"),
     "latency_anomaly": (0.5, "robust z"),
     "latency_p50": (1.0, "ratio"),
     "latency_p95": (1.01, "ratio"),
@@ -707,6 +712,10 @@ CASES = [
     ("stale", {"data_age": (10080.0, "minutes")}, [], "SEV4"),
     ("dirty_data", {"null_share": (1.0, "share")}, [], "SEV4"),
     ("dirty_data", SLOW | {"duplicate_share": (0.3, "share")}, [cause("dependency")], "SEV2"),
+    ("dirty_data", {"reference_unusable_share": (0.4, "share")}, [], "SEV4"),
+    ("no_data", {"reference_buckets": (3.0, "count")}, [], "SEV4"),
+    ("not_credible", {"latency_range": (0.0, "ms")}, [], "SEV4"),
+    ("not_credible", {"latency_drop": (0.001, "ratio")}, [], "SEV4"),
     ("not_judged", {"data_age": (None, "minutes")}, [], "SEV4"),
     ("not_judged", {"latency_anomaly": (None, "robust z")}, [], "SEV4"),
     ("transient", SLOW | {"recovered": (1.0, "flag")}, [cause("dependency")], "SEV2"),
@@ -740,9 +749,10 @@ def test_every_leaf_of_the_shipped_policy_is_visited(shipped_policy):
 
 NEEDED = (
     *("rows_current", "rows_reference", "coverage", "data_age", "null_share", "non_finite_share", "future_share"),
+    *("reference_buckets", "reference_unusable_share", "latency_range"),
     *("latency_anomaly", "latency_p50"),
 )
-QUIET = ("duplicate_share", "latency_p95", "latency_p99")
+QUIET = ("duplicate_share", "reference_duplicate_share", "latency_drop", "latency_p95", "latency_p99")
 BROKEN = [math.nan, math.inf, None]
 
 

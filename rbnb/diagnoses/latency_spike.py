@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.data import Span
+from rbnb.diagnoses.latency_trust import latency_drop, reference_trust
 from rbnb.model import NotMeasured, Signal
 from rbnb.signals.baseline import DAY, WEEK, fewer, seasonal_expectation, seasonal_period
 from rbnb.signals.components import ComponentShift, component_shifts, deepest
@@ -161,13 +162,15 @@ class LatencySpike:
         if "ids" in counts:
             repeated = counts["with_id"] - counts["ids"]
             found.append(share("duplicate_share", repeated, counts["with_id"], method="rows that repeat a request id"))
-        return found
+        known = int((self.frame["measured"][self._in_reference] > 0).sum())
+        return found + reference_trust(self, counts, known)
 
     @property
     def _data_age(self) -> Signal:
         last = self.extent.last or self.scope.now
         if last <= self.scope.now:
-            age, method = (self.scope.now - last).total_seconds() / 60, "clock minus newest row"
+            covers = self.scope.bucket if self.one_a_bucket else 0
+            age, method = (self.scope.now - last).total_seconds() / 60 - covers / 60, "clock minus newest row"
         else:
             held = self.times[self.frame["n"].to_numpy() > 0]
             newest = float(held[-1]) + self.scope.bucket if len(held) else float(self.times[0])
@@ -324,7 +327,7 @@ class LatencySpike:
             )
             for key, level in _QUANTILES
         ]
-        return [*ratios, tail_only(ratios[0], ratios[1]), self._slow_share, *self._traffic]
+        return [*ratios, latency_drop(ratios[0]), tail_only(ratios[0], ratios[1]), self._slow_share, *self._traffic]
 
     @property
     def _slow_share(self) -> Signal:

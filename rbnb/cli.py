@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -162,20 +163,23 @@ def _indented(lines: Iterable[str]) -> list[str]:
 
 @app.command("list")
 def list_incidents(as_json: AsJson = False) -> None:
-    """List the incidents, newest first."""
+    """List the incidents, newest first; leave with 6 if the ledger of one is damaged."""
+    from rbnb.errors import IntegrityError
     from rbnb.model import to_plain
     from rbnb.terminal import columns_of, show_lines
 
     states = _workspace().incidents()
     if as_json:
         keys = ("incident", "opened", "model", "severity", "status")
-        _print_json(
-            {"incidents": [{**{k: to_plain(getattr(s, k)) for k in keys}, "runs": _runs_plain(s)} for s in states]}
-        )
-        return
-    rows = [[s.incident, s.model, s.severity, s.status, *_last_run(s)] for s in states]
-    head = ["incident", "model", "severity", "status", "last run", "ended", "verdict"]
-    show_lines(columns_of([head, *rows]) if rows else ["no incidents yet: rbnb run latency_spike --model …"])
+        plain = [{**{k: to_plain(getattr(s, k)) for k in keys}, "runs": _runs_plain(s)} for s in states]
+        _print_json({"incidents": plain})
+    else:
+        rows = [[s.incident, s.model or "–", s.severity or "–", s.status, *_last_run(s)] for s in states]
+        head = ["incident", "model", "severity", "status", "last run", "ended", "verdict"]
+        show_lines(columns_of([head, *rows]) if rows else ["no incidents yet: rbnb run latency_spike --model …"])
+    if damaged := [s.incident for s in states if s.status == "damaged"]:
+        _complain(f"the ledger of {', '.join(damaged)} is damaged", f"see what differs with `rbnb verify {damaged[0]}`")
+        raise typer.Exit(IntegrityError.exit_code)
 
 
 def _last_run(state: Any) -> list[str]:  # noqa: ANN401 - an incident's State
@@ -209,6 +213,8 @@ def show(
     case = workspace.incident(incident)
     case.settle()
     state = case.state()
+    if run:
+        workspace.run_folder(incident, run)
     try:
         record = workspace.record(incident, run)
     except NotFoundError:
@@ -266,7 +272,8 @@ def verify(incident: Annotated[str, typer.Argument(help="INC-…")], as_json: As
             if len(check.problems) > 1
             else ""
         )
-        raise IntegrityError(f"{check.problems[0]}{more}", hint="compare with a backup; do not mend the folder by hand")
+        _complain(f"{check.problems[0]}{more}", "compare with a backup; do not mend the folder by hand")
+        raise typer.Exit(IntegrityError.exit_code)
 
 
 @app.command()
@@ -501,7 +508,7 @@ def main() -> None:
         app()
     except RbnbError as error:
         if debug:
-            raise
+            traceback.print_exc()
         if "--json" in sys.argv[1:]:
             _print_json({"error": {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}})
         _complain(error.message, error.hint)

@@ -33,6 +33,7 @@ __all__ = [
     "Incident",
     "RunState",
     "State",
+    "damaged_state",
     "find_incidents",
     "join_incident",
     "known_episodes",
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 _ID = re.compile(r"INC-\d{8}-\d{2,}")
+_RESTORE = "put the folder of reports back, or mend workspace.reports in rbnb.toml"
 _RUN = re.compile(r"\d{2,}-")
 
 
@@ -223,6 +225,7 @@ def open_incident(reports: Path, clock: Callable[[], datetime], body: dict[str, 
         If it cannot be recorded; then no incident is left behind.
     """
     day = f"INC-{clock():%Y%m%d}-"
+    find_incidents(reports)
     try:
         reports.mkdir(parents=True, exist_ok=True)
         while True:
@@ -242,10 +245,23 @@ def open_incident(reports: Path, clock: Callable[[], datetime], body: dict[str, 
     return incident
 
 
+def damaged_state(name: str) -> State:
+    """Return what can be said of an incident whose ledger is not what was written: that it is damaged."""
+    return State(name, None, "", "", "damaged", (), (), ())
+
+
 def find_incidents(reports: Path) -> list[str]:
-    """Return the names of all incidents, oldest first."""
-    if not reports.is_dir():
+    """Return the names of all incidents, oldest first.
+
+    Raises
+    ------
+    LedgerError
+        If the folder of reports cannot be read, so that nobody can say what is in it.
+    """
+    if not reports.exists():
         return []
+    if not reports.is_dir():
+        raise LedgerError(f"{reports} is not a folder, so no incident can be read or recorded", hint=_RESTORE)
     return sorted(p.name for p in reports.iterdir() if _ID.fullmatch(p.name) and (p / "ledger").is_dir())
 
 

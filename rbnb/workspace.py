@@ -9,6 +9,7 @@ A command opens it and makes one call. Rules:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbnb.config import Places, env_names, open_places
-from rbnb.errors import NotFoundError, RbnbError, RunFailedError, UsageError
-from rbnb.incidents import Incident, find_incidents, join_incident, known_episodes, open_incident, user
+from rbnb.errors import IntegrityError, LedgerError, NotFoundError, RbnbError, RunFailedError, UsageError
+from rbnb.incidents import Incident, damaged_state, find_incidents, join_incident, known_episodes, open_incident, user
 from rbnb.inventory import find_model, find_models, load_model_file
 from rbnb.model import RunStatus, checked_name, to_plain
 from rbnb.planning import Plan, Request, catalog_of, prepare, resolve
@@ -116,9 +117,24 @@ class Workspace:
         return columns
 
     def incidents(self) -> list[State]:
-        """Return every incident's state, newest first."""
+        """Return every incident's state, newest first; one whose ledger is damaged hides no other.
+
+        Raises
+        ------
+        LedgerError
+            If the folder of reports cannot be read.
+        """
         names = reversed(find_incidents(self.places.reports))
-        return [self.incident(name).state() for name in names]
+        return [self._told(Incident(self.places.reports / name, self.clock)) for name in names]
+
+    @staticmethod
+    def _told(incident: Incident) -> State:
+        try:
+            with contextlib.suppress(LedgerError):  # what cannot be recorded now can still be read
+                incident.settle()
+            return incident.state()
+        except IntegrityError:
+            return damaged_state(incident.name)
 
     def incident(self, name: str) -> Incident:
         """Return one incident.

@@ -11,8 +11,9 @@ payload, changes, components. Each is computed once, from aggregates, the first 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -237,7 +238,8 @@ class LatencySpike:
         inflation = {
             c: persistence(self.times[past], self.frame[c].to_numpy(dtype=float)[past], period) for c in columns
         }
-        signal, episode = detect_episode(
+        detect = partial(
+            detect_episode,
             times,
             series,
             since=self.scope.start,
@@ -245,7 +247,20 @@ class LatencySpike:
             ratio_min=self.settings.ratio_min,
             inflation=inflation,
         )
+        signal, episode = detect()
+        if episode is not None and not episode.sure and not self._confirmed(episode):
+            signal, episode = detect(only_sure=True)
         return Detection(signal, episode, times, frame, usual)
+
+    def _confirmed(self, episode: Episode) -> bool:
+        """Whether the requests of a stretch are slower, all taken together: half way to what counts as large."""
+        spans, name = self._spans_of(episode.onset, episode.ended or self.scope.end)
+        if self.one_a_bucket:
+            return False
+        return any(
+            ratio.interval is not None and ratio.interval[0] >= math.sqrt(self.settings.ratio_min)
+            for ratio in self._ratios(self._quantiles_of(spans), self._counts_of(spans), name)
+        )
 
     @cached_property
     def one_a_bucket(self) -> bool:
@@ -267,16 +282,20 @@ class LatencySpike:
 
         What is examined is left out of its own reference: an episode may have begun before the window.
         """
-        start, end = self.stretch
+        return self._spans_of(*self.stretch)
+
+    def _spans_of(self, start: int, end: int) -> tuple[dict[str, Span], str]:
         current = Span(start, end)
+        left_out = (*self.scope.leave_out, (start, end))
         needed = min(self.settings.enough, _TIMES_CURRENT * self.data.count(current))
         options = [
-            (self._at_hours(start, end, period, weekdays), name) for period, weekdays, name in _comparable(start)
+            (replace(self._at_hours(start, end, period, weekdays), leave_out=left_out), name)
+            for period, weekdays, name in _comparable(start)
         ]
         if seasonal_period(self._reference_length) != WEEK:
             options = options[1:]
         first, last = self.scope.reference_start, self.scope.reference_end
-        options.append((Span(first, last, leave_out=self._left_out), "all hours of the reference"))
+        options.append((Span(first, last, leave_out=left_out), "all hours of the reference"))
         for span, name in options:
             if self.data.count(span) >= needed:
                 return {"current": current, "reference": span}, name
@@ -290,43 +309,43 @@ class LatencySpike:
     def _at_hours(self, start: int, end: int, period: int, weekdays: bool | None) -> Span:  # noqa: FBT001
         first, last = start % period, start % period + min(end - start, period)
         slots = ((first, min(last, period)), (0, last - period)) if last > period else ((first, last),)
-        return Span(self.scope.reference_start, self.scope.reference_end, period, slots, weekdays, self._left_out)
-
-    @property
-    def _left_out(self) -> tuple[tuple[int, int], ...]:
-        return (*self.scope.leave_out, self.stretch)
+        return Span(self.scope.reference_start, self.scope.reference_end, period, slots, weekdays)
 
     @cached_property
-    def quantiles(self) -> dict[str, dict[str, tuple[float | None, float | None, float | None]]]:
+    def quantiles(self) -> dict[str, dict[str, tuple[float | None, ...]]]:
         """Current and reference latency quantiles with the two that bound each, in the log's unit."""
-        spans, _ = self.spans
-        found: dict[str, dict[str, tuple[float | None, float | None, float | None]]] = {}
-        for period, span in spans.items():
-            n = self.counts[period]
+        return self._quantiles_of(self.spans[0])
+
+    def _quantiles_of(self, spans: Mapping[str, Span]) -> dict[str, dict[str, tuple[float | None, ...]]]:
+        found: dict[str, dict[str, tuple[float | None, ...]]] = {}
+        for period, n in self._counts_of(spans).items():
             levels = [x for _, level in _QUANTILES for x in (level, *quantile_levels(n, level))]
-            values = self.data.quantiles(span, levels)
-            found[period] = {
-                name: (values[3 * i], values[3 * i + 1], values[3 * i + 2]) for i, (name, _) in enumerate(_QUANTILES)
-            }
+            values = self.data.quantiles(spans[period], levels)
+            found[period] = {name: tuple(values[3 * i : 3 * i + 3]) for i, (name, _) in enumerate(_QUANTILES)}
         return found
 
     @cached_property
     def counts(self) -> dict[str, int]:
         """Usable requests in the stretch and in its reference."""
-        return {period: self.data.count(span) for period, span in self.spans[0].items()}
+        return self._counts_of(self.spans[0])
+
+    def _counts_of(self, spans: Mapping[str, Span]) -> dict[str, int]:
+        return {period: self.data.count(span) for period, span in spans.items()}
+
+    def _ratios(
+        self, quantiles: Mapping[str, Mapping[str, tuple[float | None, ...]]], counts: Mapping[str, int], name: str
+    ) -> list[Signal]:
+        both = (counts["current"], counts["reference"])
+        method = f"{'exact' if self.data.exact_quantiles else 'approximate'} quantile, against {name}"
+        return [
+            quantile_ratio(key, level, quantiles["current"][key], quantiles["reference"][key], both, method=method)
+            for key, level in _QUANTILES
+        ]
 
     @cached_property
     def comparison(self) -> list[Signal]:
         """How much slower: quantiles, share of slow requests, errors, traffic."""
-        _, name = self.spans
-        counts = (self.counts["current"], self.counts["reference"])
-        method = f"{'exact' if self.data.exact_quantiles else 'approximate'} quantile, against {name}"
-        ratios = [
-            quantile_ratio(
-                key, level, self.quantiles["current"][key], self.quantiles["reference"][key], counts, method=method
-            )
-            for key, level in _QUANTILES
-        ]
+        ratios = self._ratios(self.quantiles, self.counts, self.spans[1])
         return [*ratios, latency_drop(ratios[0]), tail_only(ratios[0], ratios[1]), self._slow_share, *self._traffic]
 
     @property

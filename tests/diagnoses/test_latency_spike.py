@@ -233,6 +233,17 @@ def half_empty(log):
     return log[log["ts"] < END - minutes(75)]
 
 
+def begun_late(log):
+    """Lose the first hours of the window."""
+    return log[(log["ts"] < END - timedelta(hours=2)) | (log["ts"] >= END - minutes(45))]
+
+
+def short_reference(log):
+    """Keep two hours of thin reference."""
+    thin = log[log["ts"] < END - timedelta(hours=2)].iloc[::2]
+    return pd.concat([thin[thin["ts"] >= END - timedelta(hours=4, minutes=30)], no_reference(log)])
+
+
 def all_null(log):
     """Lose the latencies of the window."""
     return log.assign(latency_ms=log["latency_ms"].where(log["ts"] < END - timedelta(hours=2)))
@@ -243,7 +254,9 @@ def all_infinite(log):
     return log.assign(latency_ms=log["latency_ms"].where(log["ts"] < END - timedelta(hours=2), np.inf))
 
 
-@pytest.mark.parametrize("damage", [two_rows, no_reference, empty_window, half_empty, all_null, all_infinite])
+@pytest.mark.parametrize(
+    "damage", [two_rows, no_reference, short_reference, empty_window, half_empty, begun_late, all_null, all_infinite]
+)
 def test_too_little_or_unusable_data_is_inconclusive(tmp_path, damage):
     """P9: what cannot be judged is said to be so, with the reason; it is never healthy."""
     log = damage(latency_log(seed=19, days=5))

@@ -34,6 +34,7 @@ from rbnb.config import expand_env
 from rbnb.errors import DataError, UsageError
 from rbnb.model import Material, Window
 from rbnb.scope import Scope, parse_spans, resolve_scope
+from rbnb.text import visible
 from rbnb.times import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
@@ -634,7 +635,7 @@ class ModelData:
         names = [str(path) for path in files]
         if files[0].suffix == ".parquet":
             _check_agreement(self.model.name, source, names, _mapped(log))
-        table: ir.Table = getattr(connection, _READERS[files[0].suffix])(names)
+        table: ir.Table = getattr(connection, _READERS[files[0].suffix])(names, table_name=source)
         if files[0].suffix == ".csv":
             self._check_zones(connection, names, source, log, table)
         return table
@@ -668,7 +669,8 @@ class ModelData:
             return None
         if suffix not in _READERS:
             raise DataError(
-                f"{self.model.name}: {log.table} ends in {suffix or 'nothing'}; known are {', '.join(_READERS)}"
+                f"{self.model.name}: {log.table} ends in {suffix or 'nothing'}; known are {', '.join(_READERS)}",
+                hint="name files of one of these kinds; nothing else is opened",
             )
         pattern = str(self.folder / log.table)
         return [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - may be absolute
@@ -837,4 +839,4 @@ def _moment(epoch: float | None) -> datetime | None:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    return visible(lines[0], 300) if lines else type(error).__name__

@@ -1,8 +1,8 @@
 """Request logs with one thing wrong each, for the promise that nothing broken reads as healthy.
 
-The good log is three weeks of a quiet service: half of the requests of each fault are in one file when the
-whole log is broken, or the fault sits in the newest file (`new`), or in the older ones (`old`), beside good
-ones. Each fault is a function of the rows and the file they go to; most write what they break as parquet.
+The good log is three weeks of a quiet service. A fault sits in the `whole` log, in its newest file (`new`) or in
+the older one (`old`), beside a good one. Each fault is a function of the rows and of the file they go to; most
+change the rows and write them as parquet.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 END = datetime(2026, 11, 2, tzinfo=UTC)
@@ -19,7 +21,7 @@ WHOLE, NEW, OLD = "whole", "new", "old"
 NEWEST = timedelta(hours=6)
 
 
-def good_rows(days=21, every="1min"):
+def good_rows(days=21, every="2min"):
     """Return a quiet log that ends at END: ts, id, latency_ms, status, zone."""
     ts = pd.date_range(END - timedelta(days=days), END, freq=every, inclusive="left", unit="us")
     random = np.random.default_rng(5)
@@ -76,6 +78,12 @@ def truncated(rows, path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def real_nan(rows, path):
+    """Write NaN as a number into one latency of five, where pandas would write null."""
+    table = pa.Table.from_pandas(rows.drop(columns="latency_ms"), preserve_index=False)
+    pq.write_table(table.append_column("latency_ms", pa.array(some(np.nan)(rows))), path)
+
+
 FAULTS = {
     "missing": lambda _rows, _path: None,
     "zero bytes": lambda _rows, path: path.write_bytes(b""),
@@ -91,11 +99,11 @@ FAULTS = {
     "zero": latency(lambda _: 0.0),
     "duplicated ids": parquet(lambda rows: pd.concat([rows, rows], ignore_index=True)),
     "one id": parquet(lambda rows: rows.assign(id="r0")),
-    "null ids": parquet(lambda rows: rows.assign(id=None).astype({"id": "string"})),
     "future": times(lambda ts: ts + pd.Timedelta(days=400)),
     "stale": times(lambda ts: ts - pd.Timedelta(days=7)),
     "all inf": latency(lambda _: np.inf),
     "some NaN": latency(some(np.nan)),
+    "some real NaN": real_nan,
     "some inf": latency(some(np.inf)),
     "negative": latency(lambda rows: -rows["latency_ms"]),
     "some negative": latency(some(-1.0)),
@@ -108,26 +116,30 @@ FAULTS = {
     "one time": times(lambda ts: ts.max()),
     "two rows": parquet(lambda rows: rows.iloc[-2:]),
     "half the window": parquet(lambda rows: rows[rows["ts"] < END - timedelta(hours=1)]),
-    "odd half hours": parquet(lambda rows: rows[rows["ts"].dt.minute < 10]),
     "first half of the window missing": parquet(
         lambda rows: rows[(rows["ts"] < END - timedelta(hours=2)) | (rows["ts"] >= END - timedelta(minutes=55))]
     ),
-    "unsorted": parquet(lambda rows: rows.sample(frac=1.0, random_state=3)),
 }
 
 
 def broken_log(folder, fault, where):
     """Write a workspace whose log has this fault in the whole log, the newest file or the older one."""
     write_model(folder)
+    break_it = fault if callable(fault) else FAULTS[fault]
     rows = good_rows()
     newest = rows["ts"] >= END - NEWEST
     log = folder / "log"
     if where == WHOLE:
-        FAULTS[fault](rows, log / "all.parquet")
+        break_it(rows, log / "all.parquet")
         return
     parts = {OLD: (rows[~newest], "1-old.parquet"), NEW: (rows[newest], "2-new.parquet")}
     for part, (some_rows, name) in parts.items():
         if part == where:
-            FAULTS[fault](some_rows, log / name)
+            break_it(some_rows, log / name)
         else:
             some_rows.to_parquet(log / name, index=False)
+
+
+def unsorted(rows, path):
+    """Write the rows in no order: nothing is wrong with them."""
+    rows.sample(frac=1.0, random_state=3).to_parquet(path, index=False)

@@ -349,6 +349,7 @@ def doctor(as_json: AsJson = False) -> None:
     from rbnb.errors import RbnbError
     from rbnb.model import to_plain
     from rbnb.terminal import paint, show_lines
+    from rbnb.text import one_line
 
     workspace, problem = None, None
     try:
@@ -360,7 +361,7 @@ def doctor(as_json: AsJson = False) -> None:
         found.append(symptom)
         if not as_json:
             mark = paint("ok  ", "green") if symptom.well else paint("FAIL", "red", "bold")
-            show_lines([f"{mark}  {symptom.what:<20} {symptom.seen}"])
+            show_lines([f"{mark}  {one_line(symptom.what):<20} {one_line(symptom.seen, 400)}"])
     if as_json:
         _print_json({"checks": to_plain(found), "ok": all(s.well for s in found)})
     if not all(s.well for s in found):
@@ -436,6 +437,7 @@ def list_models(as_json: AsJson = False) -> None:
 def show_model(name: Annotated[str, typer.Argument(help="The model.")], as_json: AsJson = False) -> None:
     """Show a model file as rbnb reads it."""
     from rbnb.terminal import show_lines
+    from rbnb.text import visible
 
     described = json.loads(_workspace().model(name).model_dump_json(exclude_defaults=True))
     if as_json:
@@ -443,7 +445,7 @@ def show_model(name: Annotated[str, typer.Argument(help="The model.")], as_json:
         return
     import yaml
 
-    show_lines(yaml.safe_dump(described, sort_keys=False, allow_unicode=True).splitlines())
+    show_lines(visible(yaml.safe_dump(described, sort_keys=False, allow_unicode=True), 100_000).splitlines())
 
 
 @models_app.command("check")
@@ -454,6 +456,7 @@ def check_models(
     """Read every model file and open every table it maps; leave with the first failure's code."""
     from rbnb.errors import RbnbError
     from rbnb.terminal import paint, show_lines
+    from rbnb.text import visible
 
     workspace = _workspace()
     told: dict[str, Any] = {}
@@ -466,7 +469,7 @@ def check_models(
         except RbnbError as error:
             worst = worst or error
             told[name] = {"error": error.message, "hint": error.hint}
-            line = f"{paint('FAIL', 'red', 'bold')}  {name:<20} {error.message}\n      {'':<20} {error.hint}"
+            line = f"{paint('FAIL', 'red', 'bold')}  {name:<20} {visible(error.message)}\n      {'':<20} {visible(error.hint)}"
         if not as_json:
             show_lines([line])
     if as_json:

@@ -50,7 +50,7 @@ def show_lines(lines: Iterable[str]) -> None:
 
 
 def columns_of(rows: Sequence[Sequence[str]], gap: int = 3) -> list[str]:
-    """Align rows of text in columns.
+    """Align rows of text in columns; what is in them cannot steer the screen.
 
     Examples
     --------
@@ -59,6 +59,7 @@ def columns_of(rows: Sequence[Sequence[str]], gap: int = 3) -> list[str]:
     """
     if not rows:
         return []
+    rows = [[one_line(cell, 400) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [(" " * gap).join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 

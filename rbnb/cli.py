@@ -469,7 +469,8 @@ def check_models(
         except RbnbError as error:
             worst = worst or error
             told[name] = {"error": error.message, "hint": error.hint}
-            line = f"{paint('FAIL', 'red', 'bold')}  {name:<20} {visible(error.message)}\n      {'':<20} {visible(error.hint)}"
+            told_so = f"{visible(error.message)}\n      {'':<20} {visible(error.hint)}"
+            line = f"{paint('FAIL', 'red', 'bold')}  {name:<20} {told_so}"
         if not as_json:
             show_lines([line])
     if as_json:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -422,9 +421,17 @@ class Workspace:
         folder = self.run_folder(name, run)
         analyses = self.incident(name).folder / "analyses"
         analyses.mkdir(exist_ok=True)
-        taken = [int(p.name.split("-")[0]) for p in analyses.glob("[0-9][0-9]-*.ipynb")]
-        copy = analyses / f"{max(taken, default=0) + 1:02d}-{folder.name}.ipynb"
-        shutil.copyfile(folder / "notebook.ipynb", copy)
+        content = (folder / "notebook.ipynb").read_bytes()
+        number = len(list(analyses.glob("*.ipynb")))
+        while True:
+            number += 1
+            copy = analyses / f"{number:02d}-{folder.name}.ipynb"
+            try:
+                with copy.open("xb") as file:
+                    file.write(content)
+            except FileExistsError:
+                continue
+            break
         return copy
 
     def described(self, plan: Plan) -> dict[str, Any]:

@@ -4,8 +4,8 @@
 
 The two commands are run in turn, A B A B …, after one warm-up each, so that a machine whose speed drifts
 slows both; what counts is the ratio, pair by pair. Times and peak memory are the operating system's own
-account of the finished process and everything it waited for. A second part runs the sample once more from inside and says
-where the time goes. Nothing here asserts: figures belong in docs/performance.md.
+account of the finished process and everything it waited for. A second part runs the sample once
+more from inside and says where the time goes. Nothing here asserts: figures belong in docs/performance.md.
 """
 
 from __future__ import annotations

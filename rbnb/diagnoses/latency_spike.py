@@ -119,6 +119,7 @@ class LatencySpike:
         self.settings = settings
         self.seed = seed
         self.log = data.model.logs.predictions
+        self._counted: dict[Span, int] = {}
 
     @cached_property
     def not_measured(self) -> list[NotMeasured]:
@@ -287,7 +288,7 @@ class LatencySpike:
     def _spans_of(self, start: int, end: int) -> tuple[dict[str, Span], str]:
         current = Span(start, end)
         left_out = (*self.scope.leave_out, (start, end))
-        needed = min(self.settings.enough, _TIMES_CURRENT * self.data.count(current))
+        needed = min(self.settings.enough, _TIMES_CURRENT * self._count(current))
         options = [
             (replace(self._at_hours(start, end, period, weekdays), leave_out=left_out), name)
             for period, weekdays, name in _comparable(start)
@@ -297,7 +298,7 @@ class LatencySpike:
         first, last = self.scope.reference_start, self.scope.reference_end
         options.append((Span(first, last, leave_out=left_out), "all hours of the reference"))
         for span, name in options:
-            if self.data.count(span) >= needed:
+            if self._count(span) >= needed:
                 return {"current": current, "reference": span}, name
         return {"current": current, "reference": options[-1][0]}, options[-1][1]
 
@@ -329,8 +330,13 @@ class LatencySpike:
         """Usable requests in the stretch and in its reference."""
         return self._counts_of(self.spans[0])
 
+    def _count(self, span: Span) -> int:
+        if span not in self._counted:
+            self._counted[span] = self.data.count(span)
+        return self._counted[span]
+
     def _counts_of(self, spans: Mapping[str, Span]) -> dict[str, int]:
-        return {period: self.data.count(span) for period, span in spans.items()}
+        return {period: self._count(span) for period, span in spans.items()}
 
     def _ratios(
         self, quantiles: Mapping[str, Mapping[str, tuple[float | None, ...]]], counts: Mapping[str, int], name: str

@@ -25,8 +25,6 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-#: Named in the README or the code, and not there yet.
-AWAITED = {"docs/images/page.png", "docs/performance.md"}
 TEMPLATES = sorted(path.stem for path in (ROOT / "notebook_templates").glob("*.ipynb"))
 
 
@@ -189,7 +187,7 @@ def test_links_lead_somewhere(page):
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
         assert file.is_relative_to(ROOT), target
-        assert file.exists() or file.relative_to(ROOT).as_posix() in AWAITED, target
+        assert file.exists(), target
         assert not anchor or anchor in anchors(file), target
 
 
@@ -198,7 +196,7 @@ def test_pages_named_in_the_code_exist():
     sources = [*(ROOT / "rbnb").rglob("*.py"), *(ROOT / "policies").glob("*.yaml"), ROOT / "pyproject.toml"]
     named = {name for path in sources for name in re.findall(r"docs/[a-z-]+\.md", path.read_text(encoding="utf-8"))}
     assert len(named) >= 3
-    assert sorted(name for name in named - AWAITED if not (ROOT / name).exists()) == []
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
 def test_every_page_is_found_from_the_readme():

@@ -25,7 +25,7 @@ def source(cell):
 
 
 def test_it_has_the_eleven_stages_in_order_each_with_objective_and_expected_outcome():
-    """Each stage says what it is for, what is called, what to expect, and how to undo what it changes."""
+    """Each stage says what it is for, what to call, what to expect, and how to undo what it changes."""
     prose = [source(cell) for cell in CELLS if cell["cell_type"] == "markdown" and source(cell).startswith("## ")]
     assert [text.splitlines()[0].split(" ", 2)[2] for text in prose] == STAGES
     for text in prose:

@@ -263,16 +263,16 @@ class ModelData:
             ``bucket`` (epoch seconds), ``n``, ``measured``, ``nulls``, ``broken``, ``errors``, ``p50``, ``p95``,
             ``p99``, ``total`` (sum of latency).
         """
-        return self._rows(self._series(start, end, bucket))
+        return self._rows(self._series(self._window(start, end), bucket))
 
     def series_query(self, start: int, end: int, bucket: int) -> str:
-        """Return the query of `series` in the engine's own SQL."""
+        """Return the query of `series` in the engine's own SQL, over the log itself and not what is held of it."""
         import ibis
 
-        return str(ibis.to_sql(self._series(start, end, bucket)))
+        table = self.requests.filter((self.requests.epoch >= start) & (self.requests.epoch < end))
+        return str(ibis.to_sql(self._series(table, bucket)))
 
-    def _series(self, start: int, end: int, bucket: int) -> ir.Table:
-        table = self._window(start, end)
+    def _series(self, table: ir.Table, bucket: int) -> ir.Table:
         table = table.mutate(bucket=(table.epoch // bucket) * bucket)
         measures = {"n": table.count(), **self._latency_measures(table)}
         if "status" in table.columns:

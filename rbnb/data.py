@@ -206,9 +206,12 @@ class ModelData:
         return opened
 
     def scope(
-        self, *, clock: datetime, at: str, window: str, bucket: str, reference: str, leave_out: str
+        self, *, clock: datetime, at: str, window: str, bucket: str, reference: str, leave_out: str, as_of: str = ""
     ) -> tuple[Extent, Scope]:
         """Work out what a run looks at; texts as they stand in a template's parameters.
+
+        Rows stamped after `clock` are from the future. Freshness is judged as of `as_of`; where that is empty,
+        a time that a person asked for is its own, and else the clock is.
 
         Raises
         ------
@@ -223,7 +226,8 @@ class ModelData:
                 f"{self.model.name}: no measured column is mapped",
                 hint="name it under logs.predictions.columns.latency_ms in the model file",
             )
-        now = parse_time(at) if at and parse_time(at) < clock else clock
+        asked = parse_time(as_of or at) if as_of or at else clock
+        now = min(asked, clock)
         extent = self.extent(clock)
         if at:
             _check_end(parse_time(at), clock, extent)

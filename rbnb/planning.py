@@ -113,9 +113,13 @@ def resolve(
     data = ModelData(model, path.parent)
     data.check()
     clock = _clock(model, str(given.get("clock", "")))
-    texts = {name: str(given.get(name, "")) for name in ("at", "window", "bucket", "reference", "leave_out")}
+    texts = {name: str(given.get(name, "")) for name in ("at", "as_of", "window", "bucket", "reference", "leave_out")}
     extent, scope = data.scope(clock=clock, **texts)
-    pinned = {"at": format_time(scope.window.end), "clock": format_time(scope.now)}
+    pinned = {
+        "at": format_time(scope.window.end),
+        "as_of": format_time(scope.now),
+        "clock": format_time(clock),
+    }
     if not texts["leave_out"] and (left_out := _left_out(episodes, scope)):
         pinned["leave_out"] = left_out
         scope = dataclasses.replace(scope, leave_out=parse_spans(left_out))

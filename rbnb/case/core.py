@@ -108,7 +108,7 @@ class Case:
         model
             Name of the model file.
         **parameters
-            The template's other parameters: incident, at, clock, window, bucket, reference, leave_out,
+            The template's other parameters: incident, at, as_of, clock, window, bucket, reference, leave_out,
             severity, seed.
 
         Raises
@@ -122,7 +122,7 @@ class Case:
         path = find_model(places.models, model)
         chosen = load_model_file(path)
         data = ModelData(chosen, path.parent)
-        given = {"at": "", "clock": "", "window": "2h", "bucket": "auto", "reference": "", "leave_out": ""}
+        given = {"at": "", "as_of": "", "clock": "", "window": "2h", "bucket": "auto", "reference": "", "leave_out": ""}
         given |= {key: str(value) for key, value in parameters.items() if key in given}
         clock = _clock(chosen, given.pop("clock"))
         extent, scope = data.scope(clock=clock, **given)

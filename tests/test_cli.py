@@ -1,4 +1,4 @@
-"""Every command as a person or a program uses it: what is printed, and with which code it leaves."""
+"""The command line as a tired person types it: codes, messages with a hint, one JSON object, never a traceback."""
 
 import json
 import os
@@ -8,277 +8,356 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from conftest import RBNB, quiet_log
+import yaml
+from broken_input import broken_log, good_rows, unsorted, write_model
 
-LOGS = "logs: {predictions: {table: x.parquet, columns: {timestamp: ts}}}\n"
+from rbnb.cli import main
+
+RBNB = Path(sys.executable).with_name("rbnb")
+RUN = ("run", "latency_spike", "--model")
 
 
-def rbnb(*arguments, cwd, env=None, timeout=120):
-    """Run the command and return how it ended, as text."""
-    given = {**os.environ, **(env or {})}
-    command = [str(RBNB), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=given, capture_output=True, text=True, check=False, timeout=timeout)
+def environment(**more):
+    """Return the environment of a command, without what a caller's workspace would add."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("RBNB_")} | more
+
+
+def rbnb(root, *words, **more):
+    """Run the program in a folder."""
+    command = [RBNB, *map(str, words)]
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False, timeout=180, env=environment(**more)
+    )
+
+
+class Typed(NamedTuple):
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture
-def copy(sample_run, tmp_path):
-    """Return a workspace with the finished sample run that a test may change."""
-    root = tmp_path / "copy"
-    shutil.copytree(sample_run.root, root)
+def type_in(monkeypatch, capsys):
+    """Return a function that runs the program's entry point in this process: many mistakes in little time."""
+
+    def typed(root, *words):
+        monkeypatch.chdir(root)
+        monkeypatch.setattr(sys, "argv", ["rbnb", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return Typed(int(left.value.code or 0), *capsys.readouterr())
+
+    return typed
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A workspace with a model whose log is good, and no incident."""
+    root = tmp_path_factory.mktemp("good")
+    broken_log(root, unsorted, "whole")
     return root
 
 
-def said(done, code, *texts):
-    """Check that a command left with `code`, said each text on standard error, and showed no traceback."""
-    assert done.returncode == code, done.stderr + done.stdout
-    for text in texts:
-        assert text in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
-    return done
+@pytest.fixture
+def sample(sample_run, tmp_path):
+    """A copy of the workspace in which the sample model was run."""
+    shutil.copytree(sample_run.root, tmp_path / "ws")
+    return tmp_path / "ws"
 
 
-def test_the_summary_names_cause_zone_and_onset_and_refutes_the_deploy(sample_run):
-    """The sample is explained: right dependency and zone first, the deploy refuted, the onset to the bucket."""
-    record = sample_run.record
-    truth = json.loads((Path(__file__).parent.parent / "data_samples/truth/fraud-v3.json").read_text())
-    first, *others = record["causes"]
-    assert record["verdict"] == "infrastructure"
-    assert first["status"] == "supported"
-    assert first["name"].startswith(f"{truth['cause']}:")
-    assert first["where"] == truth["segment"] == record["segments"][0]["where"]
-    deploys = [cause for cause in others if "deploy" in cause["name"]]
-    assert [cause["status"] for cause in deploys] == ["refuted"]
-    assert record["onset"] == truth["onset"]
-    assert record["ongoing"] is True
-    assert record["proposal"]["action"] == "shift_traffic"
-    assert record["not_measured"][0]["what"] == "payload size"
+#: What is typed, and a piece of the message and of the hint.
+MISTAKES = [
+    (("run", "latency_spik", "--model", "svc"), "no template named 'latency_spik'", "did you mean latency_spike?"),
+    ((*RUN, "sv"), "no model named 'sv'", "did you mean svc?"),
+    ((*RUN, "svc", "--incident", "INC-20990101-01"), "no incident named", "there is no incident yet"),
+    (("run", "../x", "--model", "svc"), "cannot be the name of a template", "letters, digits"),
+    ((*RUN, "../../etc/passwd"), "cannot be the name of a model", "letters, digits"),
+    ((*RUN, "svc", "--incident", "../x"), "cannot be the name of an incident", "letters, digits"),
+    ((*RUN, "svc", "-p", "windw=3h"), "has no parameter 'windw'", "did you mean window?"),
+    ((*RUN, "svc", "-p", "seed=abc"), "is not a whole number", "at least 0"),
+    ((*RUN, "svc", "-p", "seed=nan"), "is not a whole number", "at least 0"),
+    ((*RUN, "svc", "-p", "seed=-1"), "seed", "at least 0"),
+    ((*RUN, "svc", "-p", "seed"), "'seed' is no parameter", "-p name=value"),
+    ((*RUN, "svc", "--at", "2026-11-01T14:05:00"), "names no zone", "2026-11-01T14:05:00Z if it is UTC"),
+    ((*RUN, "svc", "--at", "yesterday"), "'yesterday' is not a time", "write it as"),
+    ((*RUN, "svc", "--at", "2030-01-01T00:00:00Z"), "is in the future", "now is 2026-11-02T00:00:00Z"),
+    ((*RUN, "svc", "--at", "2020-01-01T00:00:00Z"), "before the request log begins", "its first row is"),
+    ((*RUN, "svc", "--window", "2x"), "'2x' is not a duration", "2h, 90m"),
+    ((*RUN, "svc", "--window", "0h"), "'0h' is not a duration", "2h, 90m"),
+    ((*RUN, "svc", "--window", "1m"), "fewer than two buckets", "widen it"),
+    ((*RUN, "svc", "--severity", "sev2"), "'sev2' is not a severity", "SEV1"),
+    ((*RUN, "svc", "-f", "nowhere.yaml"), "nowhere.yaml: cannot be read", ""),
+    (("show", "INC-1"), "no incident named 'INC-1'", ""),
+    (("verify", "INC-1"), "no incident named 'INC-1'", ""),
+    (("decide", "INC-1", "observe"), "a decision needs a reason", "--because"),
+    (("models", "show", "sv"), "no model named 'sv'", "did you mean svc?"),
+    (("templates", "show", "latency"), "no template named 'latency'", "latency_spike"),
+    (("init", "."), "is a workspace already", "another folder"),
+]
 
 
-def test_show_prints_at_most_25_lines_of_summary_and_then_the_ledger(sample_run):
-    """`rbnb show` tells the run and every entry."""
-    done = said(rbnb("show", sample_run.incident, cwd=sample_run.root), 0)
-    summary, _, ledger = done.stdout.partition("\nledger\n")
-    assert len(summary.splitlines()) <= 25
-    assert "INFRASTRUCTURE" in summary
-    assert [line.split()[2] for line in ledger.splitlines()] == ["incident.opened", "run.started", "run.finished"]
+@pytest.mark.parametrize(("words", "message", "hint"), MISTAKES, ids=[" ".join(words) for words, _, _ in MISTAKES])
+def test_a_mistake_gets_code_2_a_message_and_a_hint(type_in, good, words, message, hint):
+    """What is wrong, what to do, code 2; nothing on standard output, no traceback, and nothing was started."""
+    done = type_in(good, *words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert hint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (good / "reports").exists()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("list",), ("show", "INC"), ("verify", "INC"), ("templates", "list"), ("templates", "show", "latency_spike"),
-     ("models", "list"), ("models", "show", "fraud-v3"), ("models", "check"),
-     ("run", "latency_spike", "--model", "fraud-v3", "--plan")],
-    ids=" ".join,
-)  # fmt: skip
-def test_json_is_one_object_and_nothing_else(sample_run, arguments):
-    """With --json standard output holds one JSON object; without, the same command prints text."""
-    named = [sample_run.incident if word == "INC" else word for word in arguments]
-    done = said(rbnb(*named, "--json", cwd=sample_run.root), 0)
-    assert isinstance(json.loads(done.stdout), dict)
-    plain = said(rbnb(*named, cwd=sample_run.root), 0)
-    assert plain.stdout.strip()
-    with pytest.raises(json.JSONDecodeError):
-        json.loads(plain.stdout)
+def test_an_error_is_one_json_object_where_one_was_asked_for(type_in, good):
+    """A program that asked for JSON gets the error as JSON too, and a person the same words."""
+    done = type_in(good, *RUN, "sv", "--json")
+    told = json.loads(done.stdout)["error"]
+    assert (told["exit_code"], told["hint"]) == (2, "did you mean svc?")
+    assert told["message"] in done.stderr
 
 
-def test_a_plan_runs_nothing(workspace):
-    """--plan shows window, reference, sources with rows and every parameter, and leaves no folder behind."""
-    root = workspace().places.root
-    done = said(rbnb("run", "latency_spike", "--model", "svc", "--plan", cwd=root), 0)
-    for text in ("window", "reference", "4,056 rows", "seed", "nothing was run"):
-        assert text in done.stdout
-    assert not (root / "reports").exists() or not list((root / "reports").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "texts"),
-    [
-        (("run", "latncy_spike", "--model", "svc"), 2, ["no template named 'latncy_spike'", "did you mean latency"]),
-        (("run", "latency_spike", "--model", "svk"), 2, ["no model named 'svk'", "did you mean svc?"]),
-        (("run", "latency_spike", "--model", "../svc"), 2, ["cannot be the name of a model"]),
-        (("run", "../latency_spike", "--model", "svc"), 2, ["cannot be the name of a template"]),
-        (("run", "latency_spike", "--model", "svc", "--incident", "../x"), 2, ["cannot be the name of an incident"]),
-        (("run", "latency_spike", "--model", "svc", "--incident", "INC-20200101-01"), 2, ["no incident named"]),
-        (("run", "latency_spike", "--model", "svc", "-p", "sead=1"), 2, ["sead", "did you mean seed"]),
-        (("run", "latency_spike", "--model", "svc", "-p", "seed=x"), 2, ["seed", "a whole number"]),
-        (("run", "latency_spike", "--model", "svc", "-p", "seed=-1"), 2, ["seed"]),
-        (("run", "latency_spike", "--model", "svc", "-p", "seed"), 2, ["seed"]),
-        (("run", "latency_spike", "--model", "svc", "--severity", "SEV9"), 2, ["'SEV9' is not a severity"]),
-        (("run", "latency_spike", "--model", "svc", "--at", "yesterday"), 2, ["is not a time"]),
-        (("run", "latency_spike", "--model", "svc", "--at", "2026-11-01T10:00:00"), 2, ["names no zone"]),
-        (("run", "latency_spike", "--model", "svc", "--window", "2 moons"), 2, ["is not a duration"]),
-        (("run", "latency_spike", "--model", "svc", "--window", "5m"), 2, ["fewer than two buckets"]),
-        (("run", "latency_spike", "--model", "svc", "-p", "bucket=7m"), 2, ["does not divide an hour"]),
-        (("run", "latency_spike", "--model", "svc", "-f", "none.yaml"), 2, ["none.yaml", "cannot be read"]),
-        (("show", "INC-20200101-01"), 2, ["no incident named"]),
-        (("verify", "INC-20200101-01"), 2, ["no incident named"]),
-        (("templates", "show", "x"), 2, ["no template named 'x'"]),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)  # fmt: skip
-def test_what_is_typed_wrong_is_told_with_what_is_allowed(workspace, arguments, code, texts):
-    """A mistake on the command line leaves with 2, says what is wrong, and starts nothing."""
-    root = workspace().places.root
-    said(rbnb(*arguments, cwd=root), code, *texts)
-    assert not (root / "reports").exists() or not list((root / "reports").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("text", "texts"),
-    [
-        ("name: [svc", ["svc.yaml", "line", "is not YAML"]),
-        ("name: svc\nname: svc\n", ["stands here twice"]),
-        (f"name: svc\n{LOGS}owners: me\n", ["owners", "not a known key", "owner"]),
-        (f"name: other\n{LOGS}", ["must agree"]),
-        ("name: svc\nlogs: {predictions: {columns: {timestamp: ts}}}\n", ["logs.predictions.table", "is required"]),
-        ("- a\n", ["must hold keys and values"]),
-    ],
-    ids=["no-yaml", "twice", "unknown-key", "other-name", "missing-key", "a-list"],
-)  # fmt: skip
-def test_a_wrong_model_file_is_told_by_file_key_and_remedy(workspace, text, texts):
-    """A mistake in a model file names the file, the key and what is allowed."""
-    root = workspace().places.root
-    (root / "models" / "svc.yaml").write_text(text)
-    said(rbnb("run", "latency_spike", "--model", "svc", cwd=root), 2, *texts)
-
-
-def test_a_wrong_rbnb_toml_and_no_workspace_at_all_are_told(tmp_path):
-    """Outside a workspace the way to one is named; a broken rbnb.toml is named with its key."""
-    said(rbnb("list", cwd=tmp_path), 2, "there is no rbnb.toml", "rbnb init")
-    (tmp_path / "rbnb.toml").write_text("[workspace]\nmodel = 1\n")
-    said(rbnb("list", cwd=tmp_path), 2, "workspace.model", "models")
-    (tmp_path / "rbnb.toml").write_text("[workspace\n")
-    said(rbnb("list", cwd=tmp_path), 2, "is not TOML")
-
-
-def test_missing_data_leaves_with_5_and_opens_no_incident(workspace):
-    """A table that is not there, or a column that is not in it, is an error before anything is recorded."""
-    root = workspace().places.root
-    model = root / "models" / "svc.yaml"
-    text = model.read_text()
-    model.write_text(text.replace("latency_ms: latency_ms", "latency_ms: latncy"))
-    said(rbnb("run", "latency_spike", "--model", "svc", cwd=root), 5, "latncy", "its columns are ts, latency_ms")
-    model.write_text(text.replace("svc.parquet", "gone.parquet"))
-    said(rbnb("run", "latency_spike", "--model", "svc", cwd=root), 5, "no file matches")
-    said(rbnb("models", "check", cwd=root), 5)
-    assert not (root / "reports").exists() or not list((root / "reports").glob("INC-*"))
-
-
-def test_exit_code_tells_what_was_found(workspace, sample_run):
-    """With --exit-code a healthy run leaves with 0, an incident with 3, too little data with 8."""
-    quiet = workspace().places.root
-    assert rbnb("run", "latency_spike", "--model", "svc", "--exit-code", cwd=quiet).returncode == 0
-    short = workspace(quiet_log(days=15).tail(30), folder="short").places.root
-    assert rbnb("run", "latency_spike", "--model", "svc", "--exit-code", cwd=short).returncode == 8
-    found = rbnb("run", "latency_spike", "--model", "fraud-v3", "--exit-code", cwd=sample_run.root)
-    assert found.returncode == 3
-
-
-def test_a_failing_cell_leaves_with_4_and_keeps_everything(workspace):
-    """A runbook whose cell fails leaves a record, a page that says so, and a verdict of inconclusive."""
-    root = workspace().places.root
-    (root / "rbnb.toml").write_text('[workspace]\ntemplates = "own"\n')
-    (root / "own").mkdir()
-    shipped = json.loads((Path(__file__).parent.parent / "notebook_templates/latency_spike.ipynb").read_text())
-    broken = next(cell for cell in shipped["cells"] if "case.triage(" in "".join(cell["source"]))
-    broken["source"] = ["1 / 0\n"]
-    (root / "own" / "latency_spike.ipynb").write_text(json.dumps(shipped))
-    done = said(rbnb("run", "latency_spike", "--model", "svc", cwd=root), 4, "ZeroDivisionError", "Triage")
-    folder = next((root / "reports").glob("INC-*/runs/01-latency_spike"))
-    record = json.loads((folder / "run.json").read_text())
-    assert (record["status"], record["verdict"]) == ("failed", "inconclusive")
-    assert "did not finish" in (folder / "notebook.html").read_text()
-    assert "rbnb run latency_spike" in done.stdout
-    said(rbnb("verify", folder.parent.parent.name, cwd=root), 0)
-
-
-def test_a_change_to_an_artifact_or_an_entry_is_found_with_6(copy, sample_run):
-    """`rbnb verify` names the artifact that differs, and the first bad entry."""
-    said(rbnb("verify", sample_run.incident, cwd=copy), 0)
-    folder = copy / "reports" / sample_run.incident
-    page = folder / "runs" / "01-latency_spike" / "notebook.html"
-    page.write_bytes(page.read_bytes().replace(b"Infrastructure", b"infrastructure", 1))
-    said(rbnb("verify", sample_run.incident, cwd=copy), 6, "notebook.html", "differs")
-    entry = folder / "ledger" / "000002.json"
-    entry.chmod(0o644)
-    entry.write_bytes(entry.read_bytes().replace(b"latency_spike", b"latency_spikx", 1))
-    said(rbnb("verify", sample_run.incident, cwd=copy), 6, "000002.json")
-
-
-def test_a_decision_is_on_record_with_reason_and_digest(copy, sample_run):
-    """`rbnb decide` needs a reason and a known option, and records which record it rests on."""
-    said(rbnb("decide", sample_run.incident, "shift_traffic", cwd=copy), 2, "needs a reason")
-    said(rbnb("decide", sample_run.incident, "shift_trafic", "-b", "x", cwd=copy), 2, "did you mean shift_traffic")
-    done = said(rbnb("decide", sample_run.incident, "shift_traffic", "-b", "zone b waits", "--json", cwd=copy), 0)
-    body = json.loads(done.stdout)
-    assert body["follows_proposal"] is True
-    assert body["record"].startswith("sha256:")
-    shown = json.loads(rbnb("show", sample_run.incident, "--json", cwd=copy).stdout)
-    assert shown["ledger"][-1]["kind"] == "decision.made"
-    assert shown["ledger"][-1]["body"]["because"] == "zone b waits"
-
-
-def test_joining_an_incident_adds_a_second_run(copy, sample_run):
-    """A run with --incident goes into the same folder under the next number, and earlier findings stay."""
-    done = rbnb("run", "latency_spike", "--model", "fraud-v3", "--incident", sample_run.incident, "--json", cwd=copy)
-    record = json.loads(said(done, 0).stdout)
-    assert (record["incident"], record["run"]) == (sample_run.incident, "02-latency_spike")
-    assert record["verdict"] == "infrastructure"
-    said(rbnb("verify", sample_run.incident, cwd=copy), 0)
-
-
-def test_reports_that_cannot_be_written_leave_with_7_and_nothing_runs(workspace):
-    """Where no record can be written, no kernel is started."""
-    root = workspace().places.root
-    (root / "reports").write_text("a file, not a folder")
-    said(rbnb("run", "latency_spike", "--model", "svc", cwd=root), 7, "is not a folder")
-
-
-def test_a_run_whose_process_was_killed_is_told_as_abandoned(workspace):
-    """After a kill -9 `rbnb show` records the run as abandoned; it never reads as anything else."""
-    root = workspace().places.root
-    command = [str(RBNB), "run", "latency_spike", "--model", "svc"]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(root.glob("reports/INC-*/ledger/000002.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    incident = next((root / "reports").glob("INC-*")).name
-    shown = json.loads(said(rbnb("show", incident, "--json", cwd=root), 0).stdout)
-    assert [run["status"] for run in shown["runs"]] == ["abandoned"]
-    assert shown["runs"][0]["verdict"] == "inconclusive"
-
-
-def test_a_traceback_is_shown_only_when_asked_for(tmp_path):
-    """--debug shows where an error came from; without it only the message is shown."""
-    done = rbnb("--debug", "list", cwd=tmp_path)
+def test_a_traceback_is_shown_when_asked_for(type_in, good):
+    """--debug shows where it came from, and changes neither message nor code."""
+    done = type_in(good, "--debug", *RUN, "sv")
+    assert done.returncode == 2
     assert "Traceback" in done.stderr
-    assert "Traceback" not in rbnb("list", cwd=tmp_path).stderr
+    assert "did you mean svc?" in done.stderr
 
 
-def test_init_makes_a_workspace_that_runs_and_overwrites_nothing(tmp_path):
-    """`rbnb init` twice is refused; the first has the sample model, whose data can be read."""
-    said(rbnb("init", "ws", cwd=tmp_path), 0)
-    said(rbnb("init", "ws", cwd=tmp_path), 2, "is a workspace already")
-    said(rbnb("models", "check", cwd=tmp_path / "ws"), 0)
-    said(rbnb("init", "empty", "--no-samples", cwd=tmp_path), 0)
-    assert list((tmp_path / "empty" / "models").iterdir()) == []
+FILES = {
+    "a list": ("- a\n", "must hold keys and values"),
+    "no YAML": ("a: [1,\n", "is not YAML"),
+    "a key twice": ("window: 2h\nwindow: 3h\n", "twice"),
+    "unknown": ("windw: 2h\n", "did you mean window?"),
+    "wrong type": ("seed: soon\n", "is not a whole number"),
+    "not a number": ("seed: .nan\n", "seed"),
+}
 
 
-def test_help_version_and_a_reader_that_leaves(sample_run):
-    """Every command has help, the version is printed, and a closed pipe is no error."""
-    for words in (["--help"], ["run", "--help"], ["models", "--help"], ["--version"]):
-        assert rbnb(*words, cwd=sample_run.root).returncode == 0
-    line = f"{RBNB} list | {sys.executable} -c 'pass'"
-    done = subprocess.run(["bash", "-c", line], cwd=sample_run.root, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("mistake", FILES)
+def test_a_file_of_parameters_is_held_to_the_same_rules(type_in, good, tmp_path, mistake):
+    """A mistake in the file of -f is named, with what is allowed."""
+    text, message = FILES[mistake]
+    (tmp_path / "p.yaml").write_text(text)
+    done = type_in(good, *RUN, "svc", "-f", tmp_path / "p.yaml")
+    assert done.returncode == 2
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_names_from_data_cannot_steer_the_terminal(workspace):
-    """An escape sequence in a model file's text reaches the screen as visible characters."""
-    root = workspace(model={"description": "\x1b[31mred", "owner": "a\u202eb"}).places.root
-    done = said(rbnb("models", "list", cwd=root), 0)
-    assert "\x1b" not in done.stdout
+WORKSPACES = {
+    "no TOML": ("[workspace\n", "is not TOML"),
+    "a key twice": ("[workspace]\nmodels='a'\nmodels='b'\n", "is not TOML"),
+    "unknown key": ("[workspace]\nmodel='a'\n", "workspace.model: is not a known key; allowed here: models, policies"),
+    "wrong type": ("[workspace]\nmodels=3\n", "workspace.models"),
+    "not text": (b"\xff\xfe\x00", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("mistake", WORKSPACES)
+def test_a_wrong_workspace_file_is_named_with_key_and_remedy(type_in, tmp_path, mistake):
+    """File, key, what is allowed; code 2."""
+    text, message = WORKSPACES[mistake]
+    (tmp_path / "rbnb.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = type_in(tmp_path, "list")
+    assert done.returncode == 2
+    assert "rbnb.toml" in done.stderr
+    assert message in done.stderr
+
+
+def test_outside_a_workspace_one_is_told_how_to_get_one(type_in, tmp_path):
+    """No rbnb.toml: the way out is said."""
+    done = type_in(tmp_path, "list")
+    assert done.returncode == 2
+    assert "rbnb init DIR" in done.stderr
+
+
+MODELS = {
+    "unknown key": ({"onwer": "x"}, "onwer: is not a known key; allowed here:"),
+    "wrong name": ({"name": "other"}, "they must agree"),
+    "unknown action": ({"actions": ["rollback_versio"]}, "did you mean rollback_version?"),
+    "unknown threshold": ({"thresholds": {"latency_p98.breach": 1.0}}, "latency_p9"),
+    "no such quantile": ({"slo": {"latency_ms": {"p98": 10}}}, "slo.latency_ms"),
+    "two ways": ({"reference": {"window": "P1D", "start": "2026-01-01T00:00:00Z"}}, "either a window, or both"),
+}
+
+
+@pytest.mark.parametrize("mistake", MODELS)
+def test_a_wrong_model_file_is_named_with_key_and_remedy(type_in, tmp_path, mistake):
+    """File, key, what is allowed; code 2, and nothing was started."""
+    change, message = MODELS[mistake]
+    write_model(tmp_path, **{k: v for k, v in change.items() if k != "name"})
+    good_rows(days=15, every="10min").to_parquet(tmp_path / "log" / "all.parquet", index=False)
+    path = tmp_path / "models" / "svc.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **change}))
+    done = type_in(tmp_path, *RUN, "svc")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "svc.yaml" in done.stderr
+    assert not (tmp_path / "reports").exists()
+
+
+COMMANDS = [
+    ("list",), ("templates", "list"), ("templates", "show", "latency_spike"), ("models", "list"),
+    ("models", "show", "fraud-v3"), ("models", "check"), ("show", "INC"), ("verify", "INC"),
+    (*RUN, "fraud-v3", "--plan"), ("decide", "INC", "observe", "-b", "it is being watched"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=[" ".join(words) for words in COMMANDS])
+def test_every_command_does_its_work_and_prints_one_object(sample, sample_run, words):
+    """The happy path: code 0, nothing on standard error, one object with --json, text without colour when piped."""
+    words = [sample_run.incident if word == "INC" else word for word in words]
+    plain = rbnb(sample, *words)
+    as_json = rbnb(sample, *words, "--json")
+    assert (plain.returncode, as_json.returncode) == (0, 0), plain.stderr + as_json.stderr
+    assert plain.stderr == as_json.stderr == ""
+    assert isinstance(json.loads(as_json.stdout), dict)
+    assert plain.stdout.strip()
+    assert "\x1b" not in plain.stdout
+
+
+def test_a_found_incident_has_a_code_of_its_own(sample, sample_run):
+    """--exit-code tells what was found; a second run joins the incident and has the next number; both verify."""
+    done = rbnb(sample, *RUN, "fraud-v3", "--incident", sample_run.incident, "--exit-code", COLUMNS="100")
+    assert done.returncode == 3, done.stderr
+    assert sorted(p.name for p in (sample / "reports" / sample_run.incident / "runs").iterdir()) == [
+        "01-latency_spike",
+        "02-latency_spike",
+    ]
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 25
+    assert "INFRASTRUCTURE" in lines[0]
+    assert max(map(len, lines[:-2])) <= 100
+    assert rbnb(sample, "verify", sample_run.incident).returncode == 0
+
+
+def test_a_failed_cell_leaves_code_4_and_a_way_on(sample, sample_run):
+    """When a cell fails, the stage, the message and where to look are told, and `show` tells them again."""
+    policy = yaml.safe_load((Path(__file__).parent.parent / "policies" / "response.yaml").read_text())
+    (sample / "policies").mkdir()
+    (sample / "policies" / "response.yaml").write_text(yaml.safe_dump({**policy, "levels": {}}))
+    with (sample / "rbnb.toml").open("a") as file:
+        file.write('policies = "policies"\n')
+    done = rbnb(sample, *RUN, "fraud-v3", "--incident", sample_run.incident)
+    assert done.returncode == 4, done.stderr
+    assert "the run did not complete (failed)" in done.stderr
+    assert "Traceback" not in done.stderr
+    shown = rbnb(sample, "show", sample_run.incident)
+    assert shown.returncode == 0
+    assert "FAILED (NO VERDICT)" in shown.stdout
+    assert "healthy" not in shown.stdout.lower()
+
+
+def test_a_killed_program_is_shown_as_abandoned(sample, sample_run):
+    """After kill -9 in the middle of a run whoever looks next records that it was abandoned, by name."""
+    command = [RBNB, *RUN, "fraud-v3", "--incident", sample_run.incident]
+    running = subprocess.Popen(command, cwd=sample, stdout=subprocess.DEVNULL, env=environment())
+    ledger = sample / "reports" / sample_run.incident / "ledger"
+    deadline = time.monotonic() + 60
+    while len(list(ledger.glob("*.json"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    told = json.loads(rbnb(sample, "list", "--json").stdout)["incidents"][0]["runs"][-1]
+    assert (told["run"], told["status"], told["verdict"]) == ("02-latency_spike", "abandoned", "inconclusive")
+    shown = rbnb(sample, "show", sample_run.incident)
+    assert shown.returncode == 0
+    assert "abandoned" in shown.stdout
+    assert rbnb(sample, "verify", sample_run.incident).returncode == 0
+
+
+def test_two_runs_at_once_get_numbers_of_their_own(tmp_path):
+    """Two programs started together open two incidents, and both end."""
+    broken_log(tmp_path, unsorted, "whole")
+    command = [RBNB, *RUN, "svc", "--json"]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment()) for _ in range(2)
+    ]
+    records = [json.loads(one.communicate(timeout=180)[0]) for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert len({record["incident"] for record in records}) == 2
+    assert {record["verdict"] for record in records} == {"healthy"}
+
+
+def test_where_nothing_can_be_recorded_nothing_is_run(good, tmp_path):
+    """A folder of reports that cannot be one: code 7 and nothing run; nor is it listed as empty."""
+    root = tmp_path / "ws"
+    shutil.copytree(good, root)
+    (root / "reports").write_text("")
+    before = sorted(root.rglob("*"))
+    for words in ((*RUN, "svc"), ("list",)):
+        done = rbnb(root, *words)
+        assert done.returncode == 7
+        assert "reports is not a folder" in done.stderr
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_changed_artifact_and_a_changed_entry_are_named(sample, sample_run):
+    """Verify leaves with 6 and names what differs; a damaged ledger is listed as damaged and hides no other."""
+    incident = sample / "reports" / sample_run.incident
+    with (incident / "runs" / "01-latency_spike" / "run.json").open("a") as file:
+        file.write(" ")
+    done = rbnb(sample, "verify", sample_run.incident, "--json")
+    assert done.returncode == 6
+    assert json.loads(done.stdout)["problems"] == ["runs/01-latency_spike/run.json: differs from what was recorded"]
+    entry = incident / "ledger" / "000002.json"
+    entry.write_text(entry.read_text().replace("fraud-v3", "fraud-v4"))
+    done = rbnb(sample, "verify", sample_run.incident)
+    assert done.returncode == 6
+    assert "ledger/000002.json" in done.stderr
+    listed = rbnb(sample, "list", "--json")
+    assert listed.returncode == 6
+    assert [i["status"] for i in json.loads(listed.stdout)["incidents"]] == ["damaged"]
+    assert sample_run.incident in listed.stderr
+
+
+def test_a_decision_is_on_record_with_its_reason(sample, sample_run):
+    """What was chosen, why, by whom, on which record, and whether it follows the proposal."""
+    refused = rbnb(sample, "decide", sample_run.incident, "shift_trafic", "-b", "x")
+    assert refused.returncode == 2
+    assert "did you mean shift_traffic?" in refused.stderr
+    assert rbnb(sample, "decide", sample_run.incident, "none", "-b", "  ").returncode == 2
+    done = rbnb(sample, "decide", sample_run.incident, "none", "-b", "we wait", RBNB_USER="ann")
+    assert done.returncode == 0
+    assert "overrides the proposal (shift_traffic)" in done.stdout
+    entry = json.loads(rbnb(sample, "show", sample_run.incident, "--json").stdout)["ledger"][-1]
+    assert (entry["kind"], entry["by"]) == ("decision.made", "ann")
+    assert (entry["body"]["choice"], entry["body"]["because"]) == ("none", "we wait")
+    assert entry["body"]["follows_proposal"] is False
+    assert rbnb(sample, "show", sample_run.incident, "--run", "09-x").returncode == 2
+
+
+def test_a_new_workspace_is_ready_and_is_made_once(tmp_path):
+    """Init makes it, a second init refuses, --no-samples leaves the models out."""
+    assert rbnb(tmp_path, "init", "ws", "--no-samples").returncode == 0
+    assert rbnb(tmp_path, "init", "ws").returncode == 2
+    assert list((tmp_path / "ws" / "models").iterdir()) == []
+    empty = rbnb(tmp_path / "ws", "models", "list")
+    assert (empty.returncode, empty.stdout) == (0, "no model files yet\n")
+    (tmp_path / "file").write_text("")
+    assert rbnb(tmp_path, "init", "file/ws").returncode == 2
+
+
+@pytest.mark.parametrize("words", [("list",), ("models", "show", "svc"), ("run", "--help")])
+def test_a_reader_that_leaves_early_is_no_error(good, words):
+    """`rbnb list | head -0` shows no traceback and no complaint."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [RBNB, *words], cwd=good, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, env=environment()
+    )
+    os.close(writing)
+    assert done.stderr == ""
+
+
+def test_the_version_is_told():
+    """`rbnb --version` prints it and nothing else."""
+    done = rbnb(Path.cwd(), "--version")
+    assert done.returncode == 0
+    assert done.stdout.strip().count(".") == 2

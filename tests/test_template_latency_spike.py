@@ -1,90 +1,79 @@
-"""The runbook latency_spike as a file, and under bare papermill."""
+"""The runbook for latency spikes: its shape, and that it works under bare papermill, without rbnb around it."""
 
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
-TEMPLATE = REPOSITORY / "notebook_templates" / "latency_spike.ipynb"
-CELLS = json.loads(TEMPLATE.read_text(encoding="utf-8"))["cells"]
-STAGES = [
-    "Header", "Detection", "Triage", "Reproduce", "Root cause", "Containment", "Remediation", "Monitoring", "Governance",
-    "Decision record", "Learning",
-]  # fmt: skip
+from rbnb.case import STAGES
 
-
-def source(cell):
-    """Return a cell's text."""
-    return "".join(cell["source"])
+ROOT = Path(__file__).parent.parent
+PATH = ROOT / "notebook_templates" / "latency_spike.ipynb"
+NOTEBOOK = json.loads(PATH.read_text(encoding="utf-8"))
+CODE = {cell["id"]: "".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"}
+PROSE = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "markdown"]
+TITLES = ["Header", "Detection", "Triage", "Reproduce", "Root cause", "Containment", "Remediation", "Monitoring",
+          "Governance", "Decision record", "Learning"]  # fmt: skip
 
 
-def test_it_has_the_eleven_stages_in_order_each_with_objective_and_expected_outcome():
-    """Each stage says what it is for, what to call, what to expect, and how to undo what it changes."""
-    prose = [source(cell) for cell in CELLS if cell["cell_type"] == "markdown" and source(cell).startswith("## ")]
-    assert [text.splitlines()[0].split(" ", 2)[2] for text in prose] == STAGES
-    for text in prose:
+def test_it_is_stored_without_outputs():
+    """What is in git is what is run: no output, no count, no time of an earlier run."""
+    for cell in NOTEBOOK["cells"]:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+        assert set(cell["metadata"]) <= {"tags", "rbnb"}
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_its_cells_are_a_few_lines_over_the_library(name):
+    """No cell defines anything, hides an error or is long, so that an analyst can read it and change it."""
+    tree = ast.parse(CODE[name])
+    never = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Try, ast.TryStar, ast.Lambda)
+    assert not any(isinstance(node, never) for node in ast.walk(tree))
+    assert len(CODE[name].splitlines()) <= 15
+
+
+def test_its_eleven_stages_stand_in_order_each_with_what_it_is_for():
+    """Objective, calls or commands, expected outcome; rollback and safety check where something is changed."""
+    heads = [text for text in PROSE if text.startswith("## ")]
+    assert [text.splitlines()[0] for text in heads] == [f"## {n} {title}" for n, title in enumerate(TITLES, start=1)]
+    for text in heads:
         assert "**Objective**" in text
+        assert re.search(r"\*\*(Calls|Commands)\*\*", text)
         assert "**Expected outcome**" in text
-        assert "**Calls**" in text or "**Commands**" in text
-    for stage in (5, 6):
-        assert "**Rollback**" in prose[stage]
-        assert "**Safety check**" in prose[stage]
+        if "Containment" in text or "Remediation" in text:
+            assert "**Rollback**" in text
+            assert "**Safety check**" in text
 
 
-def test_its_cells_are_thin_and_its_outputs_cleared():
-    """Cells are a few lines over the library, hold no def, class or try, and nothing of an earlier run."""
-    for cell in CELLS:
-        if cell["cell_type"] != "code":
-            continue
-        assert (cell["outputs"], cell["execution_count"]) == ([], None)
-        assert len(source(cell).splitlines()) <= 15
-        nodes = list(ast.walk(ast.parse(source(cell))))
-        assert not [n for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.Try, ast.Lambda))]
+def test_every_stage_leaves_its_record_once_and_in_order():
+    """Each stage ends by saying so, under the name that the runner asks for."""
+    finished = re.findall(r'case\.finish\("([a-z_]+)"', "\n".join(CODE.values()))
+    assert tuple(finished) == STAGES
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    """Return the notebook that papermill alone makes of the template, started in the repository."""
-    out = tmp_path_factory.mktemp("bare") / "out.ipynb"
-    command = [Path(sys.executable).with_name("papermill"), TEMPLATE, out, "-p", "model", "fraud-v3"]
-    environment = {**os.environ, "RBNB_WORKSPACE": str(REPOSITORY)}
-    done = subprocess.run(command, cwd=out.parent, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return out
-
-
-def test_it_runs_under_bare_papermill_and_scrapbook_reads_what_it_found(bare, sample_run):
-    """Without rbnb around it the runbook reaches the same verdict, and scrapbook reads every stage's record."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import scrapbook
-
-        scraps = scrapbook.read_notebook(str(bare)).scraps
-    assert [name for name in scraps if name.startswith("stage.")] == [
-        f"stage.{title.lower().replace(' ', '_')}" for title in STAGES
-    ]
-    assert all(scrap.data is not None for scrap in scraps.values())
-    assert scraps["stage.triage"].data["verdict"] == sample_run.record["verdict"] == "infrastructure"
-    assert len(scraps["stage.triage"].data["findings"]) == len(sample_run.record["findings"])
-
-
-def test_a_run_leaves_a_page_below_a_megabyte_and_all_its_files(sample_run):
-    """The run folder holds notebook, page, record, journal, template and evidence; the page is small."""
-    names = {path.relative_to(sample_run.folder).as_posix() for path in sample_run.folder.rglob("*") if path.is_file()}
-    expected = {
-        "notebook.ipynb",
-        "notebook.html",
-        "run.json",
-        "journal.jsonl",
-        "template.ipynb",
-        "evidence/series.parquet",
-    }
-    assert expected <= names
-    assert (sample_run.folder / "notebook.html").stat().st_size < 1_000_000
-    assert (sample_run.folder / "template.ipynb").read_bytes() == TEMPLATE.read_bytes()
+def test_it_runs_under_bare_papermill(tmp_path):
+    """From the repository's root, with nothing of rbnb around it: it ends well and scrapbook reads what it found."""
+    out = tmp_path / "out.ipynb"
+    papermill = Path(sys.executable).with_name("papermill")
+    command = [papermill, PATH.relative_to(ROOT), out, "-p", "model", "fraud-v3", "--no-progress-bar"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RBNB_")}
+    before = sorted((ROOT / "reports").iterdir())
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=180, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert sorted((ROOT / "reports").iterdir()) == before
+    read = "import json, sys, scrapbook as s; n = s.read_notebook(sys.argv[1]); "
+    read += "print(json.dumps({k: v.data for k, v in n.scraps.items()}))"
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", read, out], capture_output=True, text=True, check=True, timeout=60
+    )
+    scraps = json.loads(told.stdout)
+    assert list(scraps) == [f"stage.{stage}" for stage in STAGES]
+    assert all(data["stage"] for data in scraps.values())
+    assert scraps["stage.triage"]["verdict"] == "infrastructure"
+    assert scraps["stage.triage"]["causes"][0]["status"] == "supported"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from rbnb.config import Duration, Settings, parse_settings, read_yaml
 
@@ -51,6 +51,13 @@ class Response(Settings):
     version: str
     levels: dict[Literal["SEV1", "SEV2", "SEV3", "SEV4"], Level]
     audiences: list[Audience]
+
+    @field_validator("levels")
+    @classmethod
+    def _every_level(cls, levels: dict[str, Level]) -> dict[str, Level]:
+        if missing := [name for name in ("SEV1", "SEV2", "SEV3", "SEV4") if name not in levels]:
+            raise ValueError(f"must say what {', '.join(missing)} demands")
+        return levels
 
     def told(self, severity: str) -> list[Audience]:
         """Return who is told at this severity."""

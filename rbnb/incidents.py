@@ -16,7 +16,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rbnb.errors import IntegrityError, LedgerError, NotFoundError
+from rbnb.errors import IntegrityError, LedgerError, NotFoundError, UsageError
 from rbnb.ledger import Ledger
 from rbnb.model import checked_name
 from rbnb.times import parse_time
@@ -284,12 +284,18 @@ def known_episodes(reports: Path, model: str) -> list[tuple[datetime, datetime]]
     found = []
     for path in sorted(reports.glob("INC-*/runs/*/run.json")):
         try:
-            record = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        if record.get("model", {}).get("name") != model or not record.get("onset"):
-            continue
-        until = record.get("ended") or record.get("parameters", {}).get("at")
-        if until and record.get("verdict") in ("genuine", "transient", "infrastructure"):
-            found.append((parse_time(record["onset"]), parse_time(until)))
-    return [span for span in found if span[0] < span[1]]
+            span = _episode(json.loads(path.read_bytes()), model)
+        except (OSError, ValueError, AttributeError, UsageError):
+            continue  # not a record that can be read; `rbnb verify` says so
+        if span is not None and span[0] < span[1]:
+            found.append(span)
+    return found
+
+
+def _episode(record: dict[str, Any], model: str) -> tuple[datetime, datetime] | None:
+    if record.get("model", {}).get("name") != model or not record.get("onset"):
+        return None
+    until = record.get("ended") or record.get("parameters", {}).get("at")
+    if not until or record.get("verdict") not in ("genuine", "transient", "infrastructure"):
+        return None
+    return parse_time(record["onset"]), parse_time(until)

@@ -15,6 +15,7 @@ from rbnb.catalog import load_catalog
 from rbnb.config import read_yaml
 from rbnb.data import ModelData
 from rbnb.errors import ConfigError, NotFoundError, ParameterError
+from rbnb.governance import load_compliance, load_response
 from rbnb.inventory import find_model, load_model_file
 from rbnb.policy import effective_thresholds, load_policy
 from rbnb.scope import parse_spans
@@ -131,6 +132,8 @@ def resolve(
 def _check_policy(places: Places, template: str, model: ModelFile, path: Path) -> None:
     policy = load_policy(places.policy_file(template))
     effective_thresholds(policy, model.thresholds, overrides_from=path.name)
+    load_response(places.policy_file("response"))
+    load_compliance(places.policy_file("compliance"))
     catalog = catalog_of(places)
     for action in model.actions:
         if action not in catalog:

@@ -9,9 +9,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Two processes: most tests wait for kernels, so the second one halves the wait even on two cores.
-# loadfile keeps a file's tests together, so that what a module prepares once is prepared once.
+# loadfile keeps a file's tests together, so that what a module prepares once is prepared once; without reordering the few
+# long files come where their names put them, and none is left for the end.
 WORKERS ?= 2
-PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -281,6 +281,11 @@ class Places:
         known = {path.stem for folder in self.policies for path in folder.glob("*.yaml")}
         raise NotFoundError("policy", name, known)
 
+    def policy_files(self, name: str) -> list[Path]:
+        """Return every policy file of that name, those that come with rbnb first, the workspace's own last."""
+        files = [folder / f"{name}.yaml" for folder in reversed(self.policies)]
+        return [file for file in files if file.is_file()]
+
 
 def open_places(start: Path) -> Places:
     """Find the workspace at or above `start`, or the one that RBNB_WORKSPACE names.

@@ -14,8 +14,10 @@ from pydantic import AfterValidator, Field, model_validator
 from rbnb.config import Duration, Moment, Name, Settings, parse_settings, read_yaml
 from rbnb.errors import ConfigError, NotFoundError
 from rbnb.model import NAME, checked_name
+from rbnb.times import parse_time, utc_now
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 __all__ = ["Columns", "Log", "ModelFile", "PredictionLog", "find_model", "find_models", "load_model_file"]
@@ -175,6 +177,18 @@ class ModelFile(Settings):
     segment_values: dict[str, dict[str, str]] = Field(default_factory=dict)
     governance: Governance = Field(default_factory=Governance)
     links: dict[str, str] = Field(default_factory=dict)
+
+    def clock(self, given: str) -> datetime:
+        """Return what counts as now for a run: the time given, else the end of a recording, else the time it is.
+
+        Raises
+        ------
+        UsageError
+            If the time given cannot be read.
+        """
+        if given:
+            return parse_time(given)
+        return self.recording.until if self.recording else utc_now()
 
 
 def find_models(folder: Path) -> dict[str, Path]:

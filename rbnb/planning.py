@@ -20,7 +20,7 @@ from rbnb.inventory import find_model, load_model_file
 from rbnb.policy import effective_thresholds, load_policy
 from rbnb.scope import parse_spans
 from rbnb.templates import check_parameters, load_template, parse_assignment
-from rbnb.times import format_time, parse_time, utc_now
+from rbnb.times import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,7 +113,7 @@ def resolve(
     _check_policy(places, template.name, model, path)
     data = ModelData(model, path.parent)
     data.check()
-    clock = _clock(model, str(given.get("clock", "")))
+    clock = model.clock(str(given.get("clock", "")))
     texts = {name: str(given.get(name, "")) for name in ("at", "as_of", "window", "bucket", "reference", "leave_out")}
     extent, scope = data.scope(clock=clock, **texts)
     pinned = {
@@ -143,14 +143,7 @@ def _check_policy(places: Places, template: str, model: ModelFile, path: Path) -
 
 def catalog_of(places: Places) -> dict[str, Action]:
     """Return the actions by name: those that come with rbnb, and over them the workspace's own."""
-    files = [folder / "actions.yaml" for folder in reversed(places.policies)]
-    return load_catalog([file for file in files if file.is_file()])
-
-
-def _clock(model: ModelFile, given: str) -> datetime:
-    if given:
-        return parse_time(given)
-    return model.recording.until if model.recording else utc_now()
+    return load_catalog(places.policy_files("actions"))
 
 
 def _left_out(episodes: Sequence[tuple[datetime, datetime]], scope: Scope) -> str:

@@ -19,7 +19,6 @@ from rbnb.ledger import Ledger
 from rbnb.plots import Figure
 from rbnb.policy import Decision, decide, grade, judge, load_policy
 from rbnb.templates import load_template
-from rbnb.times import parse_time, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,7 +123,7 @@ class Case:
         data = ModelData(chosen, path.parent)
         given = {"at": "", "as_of": "", "clock": "", "window": "2h", "bucket": "auto", "reference": "", "leave_out": ""}
         given |= {key: str(value) for key, value in parameters.items() if key in given}
-        clock = _clock(chosen, given.pop("clock"))
+        clock = chosen.clock(given.pop("clock"))
         extent, scope = data.scope(clock=clock, **given)
         return cls(template, places, chosen, data, extent, scope, {"model": model, **parameters})
 
@@ -266,13 +265,7 @@ class Case:
     @cached_property
     def options(self) -> dict[str, RenderedAction]:
         """The actions of this model with their commands, the proposed one first."""
-        catalog = load_catalog(
-            [
-                folder / "actions.yaml"
-                for folder in reversed(self.places.policies)
-                if (folder / "actions.yaml").is_file()
-            ]
-        )
+        catalog = load_catalog(self.places.policy_files("actions"))
         proposal = self.decision.proposal
         names = dict.fromkeys(([proposal.action] if proposal else []) + list(self.model.actions))
         values = {"template": self.template, "model": self.model.name, **self.model.action_values}
@@ -365,9 +358,3 @@ class Case:
         if stage == "decision_record":
             return {"not_measured": self.not_measured}
         return {}
-
-
-def _clock(model: ModelFile, given: str) -> Any:  # noqa: ANN401 - an aware datetime
-    if given:
-        return parse_time(given)
-    return model.recording.until if model.recording else utc_now()

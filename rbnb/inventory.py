@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["Columns", "Log", "ModelFile", "PredictionLog", "find_model", "find_models", "load_model_file"]
+__all__ = [
+    "Columns",
+    "Endpoint",
+    "Expectation",
+    "Log",
+    "ModelFile",
+    "PredictionLog",
+    "RowRule",
+    "find_model",
+    "find_models",
+    "load_model_file",
+]
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -101,10 +112,18 @@ class PredictionLog(Settings):
 
 
 class Logs(Settings):
-    """What is logged about a model."""
+    """What is logged about a model.
+
+    `training` holds the rows it is trained on (columns id, time, source, batch, label, weight), `lineage` which
+    version was trained on which batch, `trusted` rows whose label somebody checked, `recomputed` the features of
+    logged requests as the offline store computes them, by request_id.
+    """
 
     predictions: PredictionLog
     training: Log | None = None
+    lineage: Log | None = None
+    trusted: Log | None = None
+    recomputed: Log | None = None
     changes: Log | None = None
     metrics: Log | None = None
     dependencies: Log | None = None
@@ -144,6 +163,74 @@ class Governance(Settings):
     fairness_segments: list[str] = Field(default_factory=list)
 
 
+class Expectation(Settings):
+    """What a feature may hold, whatever the past held."""
+
+    min: Annotated[float, Field(strict=False)] | None = None
+    max: Annotated[float, Field(strict=False)] | None = None
+    values: list[str] = Field(default_factory=list)
+    unit: str = ""
+    nullable: bool = True
+
+
+class RowRule(Settings):
+    """What has to hold between the columns of one row, such as ``used <= limit``."""
+
+    name: Name
+    check: Annotated[str, Field(min_length=1)]
+    why: str = ""
+
+
+class DecisionRule(Settings):
+    """How a score becomes a decision: at or above the threshold it is `positive`, below it `negative`."""
+
+    threshold: Annotated[float, Field(strict=False)]
+    positive: str
+    negative: str
+
+
+class Tolerance(Settings):
+    """How far two scores may differ and still be the same: ``|a - b| <= absolute + relative * |b|``.
+
+    The defaults are those of `numpy.isclose`.
+    """
+
+    relative: Annotated[float, Field(ge=0, strict=False)] = 1e-5
+    absolute: Annotated[float, Field(ge=0, strict=False)] = 1e-8
+
+
+class Endpoint(Settings):
+    """Where a model answers: an HTTP address (Open Inference Protocol v2, or MLflow), or a local file.
+
+    `path` is relative to the model file. A file is never unpickled.
+    """
+
+    kind: Literal["v2", "mlflow", "onnx", "skops"]
+    url: str | None = None
+    path: str | None = None
+    name: str = ""
+    version: str = ""
+    timeout: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Endpoint:
+        local = self.kind in ("onnx", "skops")
+        if local and (self.path is None or self.url is not None):
+            raise ValueError(f"{self.kind} is a file: give path, and no url")
+        if not local and (self.url is None or self.path is not None):
+            raise ValueError(f"{self.kind} is an HTTP endpoint: give url, and no path")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
+        return self
+
+
+class Serving(Settings):
+    """The model as it answers now, and as it answered when it was known to be good."""
+
+    current: Endpoint
+    known_good: Endpoint | None = None
+
+
 class Recording(Settings):
     """The logs are a recording that ends at `until`: for the run, that is now."""
 
@@ -152,6 +239,9 @@ class Recording(Settings):
 
 class ModelFile(Settings):
     """One model in production.
+
+    `positive_label` is the label of what the score is the probability of; `decision` says how a score becomes a
+    decision. `rules`, `expect`, `monotone` and `invariant` are what its owner knows must hold.
 
     `action_values` fill the placeholders of an action's commands; `segment_values` those that depend on
     where the trouble is, by segment such as ``zone=b``.
@@ -164,6 +254,7 @@ class ModelFile(Settings):
     registry: str | None = None
     environment: str = "production"
     task: Literal["binary", "multiclass", "regression", "series"] = "series"
+    criticality: Literal["low", "medium", "high", "critical"] = "medium"
     owner: str = ""
     on_call: OnCall | None = None
     peak_window: PeakWindow | None = None
@@ -171,6 +262,14 @@ class ModelFile(Settings):
     recording: Recording | None = None
     reference: Reference = Field(default_factory=Reference)
     slo: Slo = Field(default_factory=Slo)
+    positive_label: str = "1"
+    decision: DecisionRule | None = None
+    rules: list[RowRule] = Field(default_factory=list)
+    expect: dict[str, Expectation] = Field(default_factory=dict)
+    monotone: dict[str, Literal["increasing", "decreasing"]] = Field(default_factory=dict)
+    invariant: list[str] = Field(default_factory=list)
+    tolerance: Tolerance = Field(default_factory=Tolerance)
+    serving: Serving | None = None
     thresholds: dict[str, Annotated[float, Field(strict=False)]] = Field(default_factory=dict)
     actions: list[Name] = Field(default_factory=list)
     action_values: dict[str, str] = Field(default_factory=dict)

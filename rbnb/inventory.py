@@ -50,6 +50,15 @@ class PeakWindow(Settings):
     start: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
     end: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
+    def touches(self, start: datetime, end: datetime) -> bool:
+        """Whether the peak falls between two times of one day, or into the day of the second."""
+        first, _, last = self.days.partition("-")
+        low, high = _DAYS.index(first), _DAYS.index(last or first)
+        day = end.weekday()
+        on_day = low <= day <= high if low <= high else day >= low or day <= high
+        begins = f"{start:%H:%M}" if start.date() == end.date() else "00:00"
+        return on_day and begins < self.end and f"{end:%H:%M}" > self.start
+
 
 class OnCall(Settings):
     """Who is paged, and to whom it goes up."""

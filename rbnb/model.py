@@ -38,6 +38,7 @@ __all__ = [
     "NotMeasured",
     "Product",
     "Proposal",
+    "Referral",
     "RunStatus",
     "SegmentShare",
     "Severity",
@@ -222,6 +223,14 @@ class Proposal:
     approvals: int = 0
     where: str = ""
     escalate_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """Another runbook that the evidence points to, and why: "this looks like `runbook`"."""
+
+    runbook: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ def build_record(
             "segments": triage.get("segments", []),
             "findings": triage.get("findings", []),
             "branch": triage.get("branch", []),
+            "referrals": triage.get("referrals", []) if complete else [],
             "proposal": stage.get("containment", {}).get("proposal") if complete else None,
             "not_measured": triage.get("not_measured", stage.get("decision_record", {}).get("not_measured", [])),
             "policy": triage.get("policy"),

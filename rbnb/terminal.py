@@ -79,6 +79,7 @@ def summary(record: Mapping[str, Any], page: str, notebook: str) -> list[str]:
         _title(record),
         *_why(record, wide),
         *_causes(record, wide),
+        *_referrals(record, wide),
         *_missing(record, wide),
         *_proposal(record, wide),
     ]
@@ -122,6 +123,16 @@ def _causes(record: Mapping[str, Any], wide: int) -> list[str]:
         told = textwrap.wrap(one_line(cause["evidence"], 300), max(wide - len(lead) - len(status), 30))[:2] or [""]
         lines.append(f"{lead}{paint(status, colours[cause['status']])}{told[0]}")
         lines += [f"{' ' * (len(lead) + len(status))}{more}" for more in told[1:]]
+    return lines
+
+
+def _referrals(record: Mapping[str, Any], wide: int) -> list[str]:
+    lines: list[str] = []
+    for one in record["referrals"][:2]:
+        runbook, model = one_line(one["runbook"]), one_line(record["model"]["name"])
+        told = f"this looks like {runbook}: {one_line(one['because'], 300)}"
+        lines += textwrap.wrap(told, wide, subsequent_indent="  ")[:2]
+        lines.append(f"  rbnb run {runbook} --model {model} --incident {one_line(record['incident'])}")
     return lines
 
 

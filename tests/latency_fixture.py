@@ -12,9 +12,9 @@ import pandas as pd
 import yaml
 
 from rbnb.data import ModelData
-from rbnb.diagnoses import latency_summary
-from rbnb.diagnoses.latency_hypotheses import hypotheses
-from rbnb.diagnoses.latency_spike import LatencySettings, LatencySpike
+from rbnb.diagnoses.latency import summary
+from rbnb.diagnoses.latency.hypotheses import hypotheses
+from rbnb.diagnoses.latency.measure import LatencySettings, LatencySpike
 from rbnb.inventory import load_model_file
 from rbnb.policy import decide, grade, judge, load_policy
 
@@ -109,5 +109,5 @@ class Judge:
         spike = LatencySpike(self.data, scope, extent, LatencySettings(**policy().settings), 1)
         causes = hypotheses(spike)
         findings = judge(spike.signals, policy(), self.model.thresholds)
-        decision = decide(policy(), findings, causes, latency_summary.facts(spike))
+        decision = decide(policy(), findings, causes, summary.facts(spike))
         return Judged(spike, causes, findings, decision, grade(policy(), findings, causes, None))

@@ -563,7 +563,7 @@ def test_a_severity_given_by_a_person_stands(small):
     """The person's level wins and says so, with what the policy would have said; another word is refused."""
     severity = grade(small, findings_of(small, latency_p99=3.0), [], "SEV3")
     assert severity.level == "SEV3"
-    assert severity.reasons == ("SEV3 was given by a person", "the policy says SEV1: 3×")
+    assert severity.reasons == ("SEV3 was given by a person", "computed was SEV1: 3×")
     with pytest.raises(ParameterError) as refused:
         grade(small, [], [], "sev3")
     assert "SEV1" in refused.value.hint

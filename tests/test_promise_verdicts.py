@@ -17,9 +17,9 @@ import pytest
 from broken_input import END, FAULTS, NEW, OLD, WHOLE, broken_log, good_rows, unsorted, write_model
 from latency_fixture import policy
 
-from rbnb.diagnoses import latency_summary
-from rbnb.diagnoses.latency_hypotheses import hypotheses
-from rbnb.diagnoses.latency_spike import LatencySettings, LatencySpike
+from rbnb.diagnoses.latency import summary
+from rbnb.diagnoses.latency.hypotheses import hypotheses
+from rbnb.diagnoses.latency.measure import LatencySettings, LatencySpike
 from rbnb.errors import DataError, UsageError
 from rbnb.planning import Request
 from rbnb.policy import decide, judge
@@ -38,7 +38,7 @@ def verdict_of(root, at=""):
     spike = LatencySpike(plan.data, plan.scope, plan.extent, LatencySettings(**policy().settings), 1)
     causes = hypotheses(spike)
     findings = judge(spike.signals, policy(), plan.model.thresholds)
-    verdict = decide(policy(), findings, causes, latency_summary.facts(spike)).verdict
+    verdict = decide(policy(), findings, causes, summary.facts(spike)).verdict
     return verdict.name, verdict.because[0]
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rbnb.case import stages
 from rbnb.case.scraps import glue
 from rbnb.catalog import load_catalog, render
 from rbnb.config import Places, open_places
 from rbnb.data import ModelData
-from rbnb.errors import UsageError
+from rbnb.errors import ConfigError, UsageError
 from rbnb.governance import load_compliance, load_response
 from rbnb.inventory import ModelFile, find_model, load_model_file
 from rbnb.ledger import Ledger
 from rbnb.plots import Figure
-from rbnb.policy import Decision, decide, grade, judge, load_policy
+from rbnb.policy import Circumstances, Decision, decide, grade, judge, load_policy, load_weights
 from rbnb.templates import load_template
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from rbnb.catalog import RenderedAction
     from rbnb.data import Extent
-    from rbnb.diagnoses.latency_spike import LatencySpike
+    from rbnb.diagnoses import Diagnosis
     from rbnb.ledger import Entry
     from rbnb.model import Cause, Finding, NotMeasured, SegmentShare, Severity, Signal
     from rbnb.policy import Policy
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from rbnb.view import View
 
 __all__ = ["STAGES", "Case"]
+
+DiagnosisT = TypeVar("DiagnosisT", bound="Diagnosis")
 
 #: The stages of every runbook, in their order; each leaves a scrap ``stage.<name>``.
 STAGES = (
@@ -145,12 +149,26 @@ class Case:
             return []
         return Ledger(self.run_folder.parent.parent / "ledger").entries()
 
-    def latency_spike(self) -> LatencySpike:
-        """Return the measurements of a latency spike, each computed when it is first asked for."""
-        from rbnb.diagnoses.latency_spike import LatencySettings, LatencySpike
+    def diagnose(self, kind: type[DiagnosisT]) -> DiagnosisT:
+        """Return the measurements of one failure mode, each computed when it is first asked for.
 
-        settings = LatencySettings(**self.policy.settings)
-        return LatencySpike(self.data, self.scope, self.extent, settings, int(self.parameters.get("seed", 0)))
+        Parameters
+        ----------
+        kind
+            A class of `rbnb.diagnoses`, such as ``LatencySpike``.
+
+        Raises
+        ------
+        ConfigError
+            If the policy has a setting that this kind does not know.
+        """
+        known = {field.name for field in dataclasses.fields(kind.Settings)}
+        for name in self.policy.settings:
+            if name not in known:
+                file = self.places.policy_file(self.template)
+                raise ConfigError(file, f"settings.{name}", f"is no setting; known are {', '.join(sorted(known))}")
+        settings = kind.Settings(**self.policy.settings)
+        return kind(self.data, self.scope, self.extent, settings, int(self.parameters.get("seed", 0)))
 
     def show(self, *views: View | Figure | None) -> None:
         """Show tables, facts, notes, commands and figures, in this order; None is passed over."""
@@ -215,13 +233,26 @@ class Case:
         self.findings = self.judge(signals)
         self.causes, self.segments, self.not_measured = list(causes), list(segments), list(not_measured)
         given = str(self.parameters.get("severity", "")) or None
-        self._severity = grade(self.policy, self.findings, self.causes, given)
+        weights = load_weights(self.places.policy_file("severity"))
+        self._severity = grade(self.policy, self.findings, self.causes, given, weights, self._circumstances)
         self._decision = decide(self.policy, self.findings, self.causes, facts)
         self.show(
             stages.verdict_facts(self._decision, self._severity),
+            *stages.referral_notes(self._decision, self.model.name),
             stages.for_and_against(self.findings, self.causes),
         )
         return self._decision
+
+    @property
+    def _circumstances(self) -> Circumstances:
+        lasted = next((f.value for f in self.findings if f.signal == "duration" and f.value is not None), None)
+        end, peak = self.scope.window.end, self.model.peak_window
+        recent = max(self.scope.window.start, end - timedelta(hours=2))
+        return Circumstances(
+            self.model.criticality,
+            None if lasted is None else timedelta(minutes=lasted),
+            at_peak=peak is not None and peak.touches(recent, end),
+        )
 
     @property
     def decision(self) -> Decision:
@@ -277,14 +308,21 @@ class Case:
         response = load_response(self.places.policy_file("response"))
         self.show(*stages.containment(self.decision, self.severity, self.options, response))
 
-    def remediation(self, slo: Mapping[str, float]) -> None:
-        """Show the known-good state and what must be measured before this counts as over."""
-        self.show(*stages.remediation(self.model, self.findings, slo))
+    def remediation(self, *criteria: tuple[str, str]) -> None:
+        """Show the known-good state and what must be measured before this counts as over.
+
+        Parameters
+        ----------
+        *criteria
+            What else must hold beside the checks that fired: a name, and its limit in words.
+        """
+        self.show(*stages.remediation(self.model, self.findings, criteria))
 
     def monitoring(self, watch: Sequence[str] = ()) -> None:
         """Show what to watch from here on, how often, and what puts a rollout on hold."""
         response = load_response(self.places.policy_file("response"))
-        self.show(*stages.monitoring(self.findings, self.causes, self.severity, response, watch))
+        otherwise = self.policy.watch
+        self.show(*stages.monitoring(self.findings, self.causes, self.severity, response, watch, otherwise))
 
     def governance(self) -> None:
         """Show the risk, the approvals needed, and the rules this may touch with their clocks."""
@@ -292,7 +330,7 @@ class Case:
         compliance = load_compliance(self.places.policy_file("compliance"))
         self.show(
             *stages.governance(
-                self.model, self.findings, self.decision, self.severity, self.scope, response, compliance
+                self.model, self.findings, self.decision, self.severity, self.scope, response, compliance, self.policy
             )
         )
 
@@ -348,6 +386,7 @@ class Case:
                 "causes": self.causes,
                 "segments": self.segments[:20],
                 "branch": decision.branch,
+                "referrals": decision.referrals,
                 "plain": {**decision.plain, "colour": decision.colour},
                 "policy": {"name": self.policy.name, "version": self.policy.version},
             }

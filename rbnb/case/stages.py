@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rbnb.inventory import ModelFile
     from rbnb.ledger import Entry
     from rbnb.model import Cause, Finding, Material, NotMeasured, Severity
-    from rbnb.policy import Decision
+    from rbnb.policy import Decision, Policy
     from rbnb.scope import Scope
     from rbnb.templates import Template
     from rbnb.view import View
@@ -40,14 +40,13 @@ __all__ = [
     "monitoring",
     "observation_table",
     "proposal_record",
+    "referral_notes",
     "remediation",
     "rerun_commands",
     "responsibility_facts",
     "verdict_facts",
     "window_facts",
 ]
-
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def header_facts(model: ModelFile, scope: Scope, template: Template, parameters: Mapping[str, Any]) -> Facts:
@@ -84,12 +83,7 @@ def _peak(model: ModelFile, scope: Scope) -> str | None:
     peak = model.peak_window
     if peak is None:
         return None
-    first, _, last = peak.days.partition("-")
-    low, high = _DAYS.index(first), _DAYS.index(last or first)
-    day = scope.window.end.weekday()
-    on_day = low <= day <= high if low <= high else day >= low or day <= high
-    start, end = f"{scope.window.start:%H:%M}", f"{scope.window.end:%H:%M}"
-    inside = on_day and start < peak.end and end > peak.start
+    inside = peak.touches(scope.window.start, scope.window.end)
     return f"{peak.days} {peak.start}–{peak.end} UTC; the window {'falls into it' if inside else 'lies outside it'}"
 
 
@@ -186,6 +180,14 @@ def verdict_facts(decision: Decision, severity: Severity) -> Facts:
         ),
         "Verdict",
     )
+
+
+def referral_notes(decision: Decision, model: str) -> list[View]:
+    """Point to the other runbooks that the evidence looks like."""
+    return [
+        Note(f"This looks like {one.runbook}: {one.because}. Next: rbnb run {one.runbook} --model {model}", "warning")
+        for one in decision.referrals
+    ]
 
 
 def for_and_against(findings: Sequence[Finding], causes: Sequence[Cause]) -> Table:
@@ -394,7 +396,7 @@ def proposal_record(
     }
 
 
-def remediation(model: ModelFile, findings: Sequence[Finding], slo: Mapping[str, float]) -> list[View]:
+def remediation(model: ModelFile, findings: Sequence[Finding], criteria: Sequence[tuple[str, str]]) -> list[View]:
     """Show the known-good state and the acceptance criteria: what fired, and what the model file asks for."""
     fired = [f for f in findings if f.status in ("breach", "warning") and not _context(f)]
     rows: list[tuple[Any, ...]] = [
@@ -406,10 +408,7 @@ def remediation(model: ModelFile, findings: Sequence[Finding], slo: Mapping[str,
         )
         for f in fired
     ]
-    rows += [
-        (f"latency {name}", "see above", f"at most {limit:g} ms", "two windows at comparable load")
-        for name, limit in slo.items()
-    ]
+    rows += [(name, "see above", limit, "two windows at comparable load") for name, limit in criteria]
     rows += [
         (
             f"fairness by {name}",
@@ -419,14 +418,9 @@ def remediation(model: ModelFile, findings: Sequence[Finding], slo: Mapping[str,
         )
         for name in model.governance.fairness_segments
     ]
-    rows.append(
-        (
-            "quality of decisions",
-            "not measured by this runbook",
-            "no worse than before",
-            "data_drift, once labels have arrived",
-        )
-    )
+    if not any(f.signal.startswith("performance") for f in findings):
+        how = "data_drift, once labels have arrived"
+        rows.append(("quality of decisions", "not measured by this runbook", "no worse than before", how))
     good = Facts(
         (
             _fact("Known good version", model.known_good_version),
@@ -443,7 +437,12 @@ def remediation(model: ModelFile, findings: Sequence[Finding], slo: Mapping[str,
 
 
 def monitoring(
-    findings: Sequence[Finding], causes: Sequence[Cause], severity: Severity, response: Response, watch: Sequence[str]
+    findings: Sequence[Finding],
+    causes: Sequence[Cause],
+    severity: Severity,
+    response: Response,
+    watch: Sequence[str],
+    otherwise: str,
 ) -> list[View]:
     """Show what to watch, how often, and what puts a rollout on hold."""
     level = response.levels[severity.level]  # type: ignore[index]
@@ -460,7 +459,8 @@ def monitoring(
     ]
     rows += [(name, f"every {often}", "", "it gets worse") for name in watch]
     if not rows:
-        rows = [("latency_anomaly", f"every {often}", limits.get("latency_anomaly", ""), "the threshold is reached")]
+        otherwise = otherwise or findings[0].signal if findings else "the model's owner decides"
+        rows = [(otherwise, f"every {often}", limits.get(otherwise, ""), "the threshold is reached")]
     heads = columns("what|code", "how often", "limit", "puts a rollout on hold when")
     note = f"Review meeting within {format_duration(level.review_within)} ({severity.level})."
     return [Table("What to watch from here on", heads, tuple(rows), note)]
@@ -474,22 +474,25 @@ def governance(
     scope: Scope,
     response: Response,
     compliance: Compliance,
+    policy: Policy,
 ) -> list[View]:
     """Show risk, approvals, what is due, and the rules that may be touched."""
     by_name = {f.signal: f for f in findings}
-    slow, lasted = by_name.get("slow_share"), by_name.get("duration")
+    touched, lasted = by_name.get(policy.affected), by_name.get("duration")
     level = response.levels[severity.level]  # type: ignore[index]
     risk = Facts(
         (
             _fact(
                 "Harm",
-                f"decisions of {model.name} come late or not at all"
+                f"{policy.harm} ({model.name})"
                 if decision.verdict.name not in ("healthy", "inconclusive")
                 else "none found",
             ),
             _fact(
                 "Who is affected",
-                f"{show(slow.value, 'share')} of requests are slow" if slow and slow.value is not None else "not known",
+                f"{policy.affected} {show(touched.value, touched.unit)}"
+                if touched and touched.value is not None
+                else "not known",
             ),
             _fact(
                 "For how long", show(lasted.value, "minutes") if lasted and lasted.value is not None else "not known"

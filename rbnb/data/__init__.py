@@ -27,7 +27,7 @@ from rbnb.data.requests import LARGEST, Requests
 from rbnb.data.rows import Rows
 from rbnb.data.spans import DAY, WEEK, Extent, Span
 from rbnb.data.surroundings import Surroundings
-from rbnb.errors import DataError, UsageError
+from rbnb.errors import UsageError
 from rbnb.model import Window
 from rbnb.scope import Scope, parse_spans, resolve_scope
 from rbnb.times import format_time, parse_duration, parse_time
@@ -85,11 +85,6 @@ class ModelData(Requests, Surroundings, Rows):
             If a time or a duration cannot be read.
         """
         log = self.model.logs.predictions
-        if log.columns.latency_ms is None:
-            raise DataError(
-                f"{self.model.name}: no measured column is mapped",
-                hint="name it under logs.predictions.columns.latency_ms in the model file",
-            )
         asked = parse_time(as_of or at) if as_of or at else clock
         now = min(asked, clock)
         extent = self.extent(clock)

@@ -10,13 +10,27 @@ policy always give the same decision, so old signals can be judged again under a
 - **Every step is recorded**: which question was asked, what it saw, which way it took.
 
 The parts: `grammar` (what a policy is made of), `loading` and `tree` (reading and refusing), `conditions`
-(yes, no, unknown), `texts` (sentences with placeholders), `judging` and `deciding` (the work).
+(yes, no, unknown), `texts` (sentences with placeholders), `judging`, `deciding` and `severity` (the work).
 """
 
-from rbnb.policy.deciding import decide, grade
+from rbnb.policy.deciding import decide
 from rbnb.policy.grammar import Decision, Policy, Threshold
 from rbnb.policy.judging import effective_thresholds, judge
 from rbnb.policy.loading import load_policy
+from rbnb.policy.severity import Circumstances, Weights, grade, load_weights
 from rbnb.policy.texts import show
 
-__all__ = ["Decision", "Policy", "Threshold", "decide", "effective_thresholds", "grade", "judge", "load_policy", "show"]
+__all__ = [
+    "Circumstances",
+    "Decision",
+    "Policy",
+    "Threshold",
+    "Weights",
+    "decide",
+    "effective_thresholds",
+    "grade",
+    "judge",
+    "load_policy",
+    "load_weights",
+    "show",
+]

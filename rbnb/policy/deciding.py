@@ -1,4 +1,4 @@
-"""From findings and causes to a verdict, a proposal and a severity, by the policy's own rules.
+"""From findings and causes to a verdict and a proposal, by the policy's own rules.
 
 Rules:
 
@@ -6,23 +6,24 @@ Rules:
 - A question the evidence does not answer takes its "unknown" way, and the verdict says which
   measurement was missing and why.
 - The cause that decided the last branch is the one the texts speak of.
-- A severity given by a person stands, and says so; what the policy would have said is kept beside it.
+- A leaf may point to other runbooks: what the evidence looks like is said whatever the verdict is.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rbnb.errors import ParameterError
-from rbnb.model import Branch, Cause, Finding, Proposal, Severity, Verdict
+from rbnb.model import Branch, Cause, Finding, Proposal, Referral, Verdict
 from rbnb.policy.conditions import Evidence, answer, deciding_cause, undefined_in, what_it_saw
-from rbnb.policy.grammar import LEVELS, Decision, Leaf, Line, Policy, Question
+from rbnb.policy.grammar import Decision, Leaf, Line, Policy, Question
 from rbnb.policy.texts import Scope, fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["decide", "grade"]
+__all__ = ["decide", "evidence_of", "texts_scope"]
+
+_BADNESS = {"undefined": 0, "ok": 1, "warning": 2, "breach": 3}
 
 
 def decide(
@@ -42,7 +43,7 @@ def decide(
         Values for the placeholders the policy declares under ``facts``; what is missing is written
         as "not known", and what the policy does not declare is not used.
     """
-    evidence = _evidence(policy, findings, hypotheses)
+    evidence = evidence_of(policy, findings, hypotheses)
     branch: list[Branch] = []
     doubts: list[str] = []
     cause: Cause | None = None
@@ -52,7 +53,7 @@ def decide(
         took = answer(node.when, evidence)
         step = "unknown" if took is None else "yes" if took else "no"
         target = {"yes": node.yes, "no": node.no, "unknown": node.unknown}[step]
-        text = fill(node.question, _scope(policy, evidence, cause, facts))
+        text = fill(node.question, texts_scope(policy, evidence, cause, facts))
         branch.append(Branch(name, text, what_it_saw(node.when, evidence), f"{step} → {target}"))
         if took is None:
             missing = undefined_in(node.when, evidence)
@@ -60,17 +61,20 @@ def decide(
         elif took:
             cause = deciding_cause(node.when, evidence) or cause
         name, node = target, policy.nodes[target]
-    return _conclude(name, node, evidence, _scope(policy, evidence, cause, facts), tuple(branch), doubts)
+    return _conclude(name, node, evidence, texts_scope(policy, evidence, cause, facts), tuple(branch), doubts)
 
 
-def _evidence(policy: Policy, findings: Sequence[Finding], hypotheses: Sequence[Cause]) -> Evidence:
+def evidence_of(policy: Policy, findings: Sequence[Finding], hypotheses: Sequence[Cause]) -> Evidence:
+    """Return what conditions are held against; a signal that is absent stands as its threshold says."""
     absent = {name: threshold.undefined for name, threshold in policy.thresholds.items()}
     return Evidence.of(findings, hypotheses, absent)
 
 
-def _scope(policy: Policy, evidence: Evidence, cause: Cause | None, facts: Mapping[str, object]) -> Scope:
-    # a signal that is only measured in one place, such as the strongest component, speaks for itself
-    first = {f.signal: f for f in reversed(evidence.findings)}
+def texts_scope(policy: Policy, evidence: Evidence, cause: Cause | None, facts: Mapping[str, object]) -> Scope:
+    """Return what the placeholders of a text are filled from."""
+    # of a signal that is measured in places only, such as one a feature, the worst speaks
+    worst_first = sorted(evidence.findings, key=lambda finding: -_BADNESS[finding.status])
+    first = {f.signal: f for f in reversed(worst_first)}
     everywhere = {f.signal: f for f in reversed(evidence.findings) if not f.where}
     best = next((c for c in evidence.hypotheses if c.status == "supported"), None)
     return Scope(first | everywhere, cause or best, facts, policy.facts)
@@ -89,7 +93,13 @@ def _conclude(
         colour=leaf.colour,
         plain={key: " ".join(_said(lines, evidence, scope)) for key, lines in leaf.plain.items()},
         escalate=escalate,
+        referrals=_referrals(leaf, evidence, scope),
     )
+
+
+def _referrals(leaf: Leaf, evidence: Evidence, scope: Scope) -> tuple[Referral, ...]:
+    applying = [one for one in leaf.refer if one.when is None or answer(one.when, evidence) is True]
+    return tuple({one.to: Referral(one.to, fill(one.because, scope)) for one in reversed(applying)}.values())[::-1]
 
 
 def _said(lines: Iterable[Line], evidence: Evidence, scope: Scope) -> list[str]:
@@ -107,33 +117,3 @@ def _proposal(leaf: Leaf, scope: Scope, escalate: str) -> Proposal | None:
         where=place or (where if isinstance(where, str) else ""),
         escalate_to=escalate,
     )
-
-
-def grade(policy: Policy, findings: Sequence[Finding], hypotheses: Sequence[Cause], given: str | None) -> Severity:
-    """Say how bad it is: the first rule that applies, unless a person has said it.
-
-    A rule that reads what was not measured does not apply, and the reasons say that it could not be told.
-
-    Raises
-    ------
-    ParameterError
-        If `given` is not one of SEV1 to SEV4.
-    """
-    if given is not None and given not in LEVELS:
-        raise ParameterError(f"{given!r} is not a severity", hint=f"use one of {', '.join(LEVELS)}")
-    evidence = _evidence(policy, findings, hypotheses)
-    scope = _scope(policy, evidence, None, {})
-    doubts: list[str] = []
-    for rule in policy.severity:
-        applies = True if rule.when is None else answer(rule.when, evidence)
-        if applies:
-            reasons = (fill(rule.because, scope), *dict.fromkeys(doubts))
-            return _by_hand(given, rule.level, reasons) if given else Severity(rule.level, reasons)
-        if applies is None and rule.when is not None:
-            missing = ", ".join(signal for signal, _ in undefined_in(rule.when, evidence))
-            doubts.append(f"whether it is {rule.level} could not be told: {missing} not measured")
-    raise AssertionError("the last severity rule applies always; load_policy holds that")
-
-
-def _by_hand(given: str, level: str, reasons: tuple[str, ...]) -> Severity:
-    return Severity(given, (f"{given} was given by a person", f"the policy says {level}: {reasons[0]}", *reasons[1:]))

@@ -18,7 +18,7 @@ from rbnb.model import FindingStatus, HypothesisStatus, VerdictName
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rbnb.model import Branch, Proposal, Verdict
+    from rbnb.model import Branch, Proposal, Referral, Verdict
     from rbnb.policy.conditions import Condition
 
 __all__ = [
@@ -32,10 +32,12 @@ __all__ = [
     "Line",
     "LinePart",
     "PlainPart",
+    "Pointer",
     "Policy",
     "PolicyPart",
     "Question",
     "QuestionPart",
+    "ReferPart",
     "Rule",
     "RulePart",
     "Threshold",
@@ -148,8 +150,16 @@ class QuestionPart(Settings):
     unknown: str | None = None
 
 
+class ReferPart(Settings):
+    """``{to: data_quality, because: a sentence, when: a condition}``: another runbook that should be run next."""
+
+    to: Name
+    because: Text
+    when: dict[Any, Any] | None = None
+
+
 class LeafPart(Settings):
-    """A node that concludes."""
+    """A node that concludes; `refer` names other runbooks that the evidence points to."""
 
     verdict: VerdictName
     because: Any
@@ -158,6 +168,7 @@ class LeafPart(Settings):
     escalate: str = ""
     colour: Colour
     plain: dict[Any, Any]
+    refer: list[Any] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _no_false_all_clear(self) -> LeafPart:
@@ -185,11 +196,18 @@ class TreePart(Settings):
 
 
 class PolicyPart(Settings):
-    """A policy file."""
+    """A policy file.
+
+    `harm` says in a plain sentence what this kind of failure does to people, `affected` names the signal that is
+    the share of requests or decisions touched, `watch` the signal to watch where nothing fired.
+    """
 
     name: Name
     version: Text
     source: Text
+    harm: Text = "decisions may be wrong, late or missing"
+    affected: str = ""
+    watch: str = ""
     thresholds: dict[str, Any]
     context: list[str] = Field(default_factory=list)
     causes: list[str] = Field(default_factory=list)
@@ -204,6 +222,15 @@ class Line:
     """A sentence, and the condition it depends on, if any."""
 
     text: str
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Another runbook, why it should be run, and the condition that depends on, if any."""
+
+    to: str
+    because: str
     when: Condition | None = None
 
 
@@ -229,6 +256,7 @@ class Leaf:
     escalate: str
     colour: Colour
     plain: Mapping[str, tuple[Line, ...]]
+    refer: tuple[Pointer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +290,8 @@ class Policy:
         SHA-256 of the file, so that a record can say which policy judged.
     settings
         Numbers that define what is measured, by the name the measurement gives them.
+    harm, affected, watch
+        What this failure does to people; the signal that is the share touched; the signal to watch in any case.
     """
 
     name: str
@@ -275,6 +305,9 @@ class Policy:
     severity: tuple[Rule, ...]
     digest: str
     settings: Mapping[str, float] = field(default_factory=dict)
+    harm: str = ""
+    affected: str = ""
+    watch: str = ""
 
     @property
     def proposals(self) -> frozenset[str]:
@@ -303,6 +336,8 @@ class Decision:
         ``what``, ``how_bad`` and ``next`` for somebody who does not know machine learning.
     escalate
         Who is told next, and when.
+    referrals
+        Other runbooks that the evidence points to.
     """
 
     verdict: Verdict
@@ -312,3 +347,4 @@ class Decision:
     colour: Colour
     plain: dict[str, str]
     escalate: str
+    referrals: tuple[Referral, ...] = ()

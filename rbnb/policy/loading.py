@@ -22,10 +22,12 @@ from rbnb.policy.grammar import (
     Line,
     LinePart,
     PlainPart,
+    Pointer,
     Policy,
     PolicyPart,
     Question,
     QuestionPart,
+    ReferPart,
     Rule,
     RulePart,
     Threshold,
@@ -88,6 +90,9 @@ class _Reader:
             severity=severity,
             digest=hashlib.sha256(self.path.read_bytes()).hexdigest(),
             settings=dict(file.settings),
+            harm=file.harm,
+            affected=file.affected,
+            watch=file.watch,
         )
 
     def wrong(self, key: str, problem: str, hint: str = "") -> ConfigError:
@@ -119,6 +124,10 @@ class _Reader:
         if twice:
             raise self.wrong(f"context.{twice}", "is declared twice; a signal has a threshold or is context")
         self.signals = frozenset([*file.thresholds, *file.context])
+        for key in ("affected", "watch"):
+            name = getattr(file, key)
+            if name and name not in self.signals:
+                raise self.wrong(key, f"no signal {name!r} in thresholds or context", close_to(name, self.signals))
 
     def node(self, name: str, data: object) -> Question | Leaf:
         """Read one node of the tree."""
@@ -164,7 +173,15 @@ class _Reader:
             plain={
                 name: self.lines(getattr(plain, name), f"{key}.plain.{name}") for name in ("what", "how_bad", "next")
             },
+            refer=tuple(self.pointer(item, f"{key}.refer.{i}") for i, item in enumerate(part.refer)),
         )
+
+    def pointer(self, data: object, key: str) -> Pointer:
+        """Read one pointer to another runbook."""
+        part = self.part(ReferPart, data, key)
+        self.text(part.because, f"{key}.because")
+        when = None if part.when is None else self.condition(part.when, f"{key}.when")
+        return Pointer(part.to, part.because, when)
 
     def lines(self, data: object, key: str) -> tuple[Line, ...]:
         """Read one sentence, or a list of sentences of which the first at least is always said."""

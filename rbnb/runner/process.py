@@ -50,7 +50,7 @@ ALLOWED_BEGINNINGS = ("LC_", "RBNB_", "MPL")
 #: What templates need; the kernel imports it while the runner is still busy with papermill.
 PRELOAD = (
     "rbnb.case",
-    "rbnb.diagnoses.latency_views",
+    "rbnb.diagnoses.latency.views",
     "ibis.backends.duckdb",
     "ibis.formats.pandas",
     "matplotlib.figure",

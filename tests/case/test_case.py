@@ -8,6 +8,7 @@ from broken_input import good_rows, write_model
 
 from rbnb.case import STAGES, Case
 from rbnb.case.scraps import LARGEST, glue
+from rbnb.diagnoses.latency import LatencySpike
 from rbnb.errors import DataError, UsageError
 
 
@@ -62,7 +63,7 @@ def test_a_stage_is_finished_once(case):
 def test_outside_of_a_run_nothing_is_written(case, root):
     """No evidence and no history without a run folder; the workspace stays as it was."""
     before = sorted(root.rglob("*"))
-    case.keep("series", case.latency_spike().frame.reset_index())
+    case.keep("series", case.diagnose(LatencySpike).frame.reset_index())
     assert case.history == []
     assert sorted(root.rglob("*")) == before
 
@@ -73,7 +74,7 @@ def test_inside_a_run_evidence_goes_to_its_folder(case, tmp_path, monkeypatch):
 
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("RBNB_RUN_FOLDER", str(tmp_path / "run"))
-    frame = case.latency_spike().frame.reset_index()
+    frame = case.diagnose(LatencySpike).frame.reset_index()
     case.keep("series", frame)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "evidence" / "series.parquet"), frame)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 import pytest
 
-from rbnb.diagnoses.latency_hypotheses import hypotheses
-from rbnb.diagnoses.latency_spike import LatencySettings
+from rbnb.diagnoses.latency.hypotheses import hypotheses
+from rbnb.diagnoses.latency.measure import LatencySettings
 from rbnb.model import SegmentShare, Signal
 from rbnb.signals.components import ComponentShift
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.data import Span
-from rbnb.diagnoses.latency_trust import latency_drop, reference_trust
+from rbnb.diagnoses.latency.trust import latency_drop, reference_trust
+from rbnb.errors import DataError
 from rbnb.model import NotMeasured, Signal
 from rbnb.signals.baseline import DAY, WEEK, fewer, seasonal_expectation, seasonal_period
 from rbnb.signals.components import ComponentShift, component_shifts, deepest
@@ -96,7 +97,7 @@ class Detection:
 
 
 class LatencySpike:
-    """The measurements of one run.
+    """The measurements of one run; without a measured column there are none, and that is an error.
 
     Parameters
     ----------
@@ -112,6 +113,8 @@ class LatencySpike:
         For the bootstrap.
     """
 
+    Settings = LatencySettings
+
     def __init__(self, data: ModelData, scope: Scope, extent: Extent, settings: LatencySettings, seed: int) -> None:
         self.data = data
         self.scope = scope
@@ -119,6 +122,11 @@ class LatencySpike:
         self.settings = settings
         self.seed = seed
         self.log = data.model.logs.predictions
+        if self.log.columns.latency_ms is None:
+            raise DataError(
+                f"{data.model.name}: no measured column is mapped",
+                hint="name it under logs.predictions.columns.latency_ms in the model file",
+            )
         self._counted: dict[Span, int] = {}
 
     @cached_property

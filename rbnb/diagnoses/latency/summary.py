@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rbnb.diagnoses.latency_hypotheses import dominant_stage, hypotheses
+from rbnb.diagnoses.latency.hypotheses import dominant_stage, hypotheses
 
 if TYPE_CHECKING:
-    from rbnb.diagnoses.latency_spike import LatencySpike
+    from rbnb.diagnoses.latency.measure import LatencySpike
 
-__all__ = ["course", "facts", "headline", "since"]
+__all__ = ["course", "criteria", "facts", "headline", "since"]
 
 
 _PLAIN = {
@@ -128,3 +128,9 @@ def course(spike: LatencySpike) -> dict[str, Any]:
         "ended": _moment(episode.ended) if episode and episode.ended else None,
         "ongoing": None if episode is None else episode.ended is None,
     }
+
+
+def criteria(spike: LatencySpike) -> list[tuple[str, str]]:
+    """Return what must hold beside the checks that fired: the objective of the model file."""
+    unit = spike.log.unit
+    return [(f"latency {name}", f"at most {limit:g} {unit}") for name, limit in spike.data.model.slo.latency_ms.items()]

@@ -13,7 +13,7 @@ from rbnb.view import Table, columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rbnb.diagnoses.latency_spike import LatencySpike
+    from rbnb.diagnoses.latency.measure import LatencySpike
     from rbnb.model import Cause
     from rbnb.plots import Figure
     from rbnb.signals.components import ComponentShift

@@ -15,7 +15,7 @@ from rbnb.signals.latency import share
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rbnb.diagnoses.latency_spike import LatencySpike
+    from rbnb.diagnoses.latency.measure import LatencySpike
 
 __all__ = ["latency_drop", "reference_trust"]
 

@@ -27,7 +27,7 @@ from rbnb.signals.segments import outside_excess, segment_mask
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rbnb.diagnoses.latency_spike import LatencySpike
+    from rbnb.diagnoses.latency.measure import LatencySpike
     from rbnb.model import HypothesisStatus, SegmentShare, Signal
     from rbnb.signals.components import ComponentShift
 

@@ -273,6 +273,8 @@ def test_the_shipped_patches_are_json_once_their_values_are_there(catalog):
         "to_index": "0", "to_subset": "zone-a", "to_weight_before": "50", "filter": "fraud-limit", "limit": "40",
         "limit_before": "100", "destination_rule": "feature-store", "max_pending_before": "null",
         "feature_view": "merchant_risk", "model": "fraud-v3",
+        "training_job": "train", "exclusions": "left-out", "batch": "b-17", "review_threshold": "0.6",
+        "review_threshold_before": "0.8",
     }  # fmt: skip
     patches = 0
     for found in catalog.values():
@@ -285,4 +287,4 @@ def test_the_shipped_patches_are_json_once_their_values_are_there(catalog):
                 if argument.startswith("--patch="):
                     json.loads(argument.removeprefix("--patch="))
                     patches += 1
-    assert patches == 9
+    assert patches == 15

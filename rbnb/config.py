@@ -281,6 +281,10 @@ class Places:
         known = {path.stem for folder in self.policies for path in folder.glob("*.yaml")}
         raise NotFoundError("policy", name, known)
 
+    def policy_names(self) -> list[str]:
+        """Return the names of every file in the policies' folders."""
+        return sorted({path.stem for folder in self.policies for path in folder.glob("*.yaml")})
+
     def policy_files(self, name: str) -> list[Path]:
         """Return every policy file of that name, those that come with rbnb first, the workspace's own last."""
         files = [folder / f"{name}.yaml" for folder in reversed(self.policies)]

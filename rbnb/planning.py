@@ -17,7 +17,7 @@ from rbnb.data import ModelData
 from rbnb.errors import ConfigError, NotFoundError, ParameterError
 from rbnb.governance import load_compliance, load_response
 from rbnb.inventory import find_model, load_model_file
-from rbnb.policy import effective_thresholds, load_policy
+from rbnb.policy import effective_thresholds, is_policy, load_policy, load_weights, overrides_for
 from rbnb.scope import parse_spans
 from rbnb.templates import check_parameters, load_template, parse_assignment
 from rbnb.times import format_time
@@ -131,7 +131,15 @@ def resolve(
 
 def _check_policy(places: Places, template: str, model: ModelFile, path: Path) -> None:
     policy = load_policy(places.policy_file(template))
-    effective_thresholds(policy, model.thresholds, overrides_from=path.name)
+    files = [places.policy_file(name) for name in places.policy_names()]
+    own = overrides_for(
+        policy,
+        model.thresholds,
+        lambda: [load_policy(file) for file in files if is_policy(file)],
+        overrides_from=path.name,
+    )
+    effective_thresholds(policy, own, overrides_from=path.name)
+    load_weights(places.policy_file("severity"))
     load_response(places.policy_file("response"))
     load_compliance(places.policy_file("compliance"))
     catalog = catalog_of(places)

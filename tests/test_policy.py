@@ -821,7 +821,8 @@ def test_a_policy_is_read_the_same_each_time(shipped_policy):
 def test_the_example_in_the_documentation_works(tmp_path):
     """The policy shown in docs/policy.md is accepted as it stands, and so is its override."""
     text = (Path(__file__).parent.parent / "docs" / "policy.md").read_text(encoding="utf-8")
-    example, override = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    example, override, refer = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert set(yaml.safe_load(refer)["refer"][0]) == {"to", "because", "when"}
     (tmp_path / "example.yaml").write_text(example, encoding="utf-8")
     policy = load_policy(tmp_path / "example.yaml")
     assert effective_thresholds(policy, yaml.safe_load(override)["thresholds"]) != policy.thresholds

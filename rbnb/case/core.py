@@ -19,7 +19,17 @@ from rbnb.governance import load_compliance, load_response
 from rbnb.inventory import ModelFile, find_model, load_model_file
 from rbnb.ledger import Ledger
 from rbnb.plots import Figure
-from rbnb.policy import Circumstances, Decision, decide, grade, judge, load_policy, load_weights
+from rbnb.policy import (
+    Circumstances,
+    Decision,
+    decide,
+    grade,
+    is_policy,
+    judge,
+    load_policy,
+    load_weights,
+    overrides_for,
+)
 from rbnb.templates import load_template
 
 if TYPE_CHECKING:
@@ -186,8 +196,15 @@ class Case:
 
     def judge(self, signals: Sequence[Signal]) -> list[Finding]:
         """Hold signals against the policy's thresholds, with the model file's own numbers."""
-        name = f"{self.model.name}.yaml"
-        return judge(signals, self.policy, self.model.thresholds, overrides_from=name)
+        return judge(signals, self.policy, self._overrides, overrides_from=f"{self.model.name}.yaml")
+
+    @cached_property
+    def _overrides(self) -> dict[str, float]:
+        def others() -> list[Policy]:
+            files = [self.places.policy_file(name) for name in self.places.policy_names()]
+            return [load_policy(file) for file in files if is_policy(file)]
+
+        return overrides_for(self.policy, self.model.thresholds, others, overrides_from=f"{self.model.name}.yaml")
 
     def show_signals(self, title: str, signals: Sequence[Signal], note: str = "") -> None:
         """Show signals with their thresholds and status."""

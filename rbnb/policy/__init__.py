@@ -15,8 +15,8 @@ The parts: `grammar` (what a policy is made of), `loading` and `tree` (reading a
 
 from rbnb.policy.deciding import decide
 from rbnb.policy.grammar import Decision, Policy, Threshold
-from rbnb.policy.judging import effective_thresholds, judge
-from rbnb.policy.loading import load_policy
+from rbnb.policy.judging import effective_thresholds, judge, overrides_for
+from rbnb.policy.loading import is_policy, load_policy
 from rbnb.policy.severity import Circumstances, Weights, grade, load_weights
 from rbnb.policy.texts import show
 
@@ -29,8 +29,10 @@ __all__ = [
     "decide",
     "effective_thresholds",
     "grade",
+    "is_policy",
     "judge",
     "load_policy",
     "load_weights",
+    "overrides_for",
     "show",
 ]

@@ -20,12 +20,12 @@ from rbnb.model import Finding
 from rbnb.policy.texts import close_to, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rbnb.model import FindingStatus, Signal
     from rbnb.policy.grammar import Policy, Threshold
 
-__all__ = ["effective_thresholds", "judge"]
+__all__ = ["effective_thresholds", "judge", "overrides_for"]
 
 _NUMBERS = ("warning", "breach", "minimum_n")
 
@@ -57,6 +57,40 @@ def judge(
     """
     thresholds = effective_thresholds(policy, overrides, overrides_from=overrides_from)
     return [_finding(s, thresholds.get(s.name), policy.thresholds.get(s.name)) for s in signals]
+
+
+def overrides_for(
+    policy: Policy,
+    overrides: Mapping[str, float],
+    others: Callable[[], Iterable[Policy]],
+    *,
+    overrides_from: str = "the model file",
+) -> dict[str, float]:
+    """Return the overrides that concern one policy; ``data_drift/rows_current`` concerns that runbook only.
+
+    Parameters
+    ----------
+    others
+        Loads the other runbooks' policies; asked only if a name is not one of this policy's.
+
+    Raises
+    ------
+    ConfigError
+        If no policy has a threshold of that name.
+    """
+    found: dict[str, float] = {}
+    elsewhere: dict[str, Policy] | None = None
+    for key, number in overrides.items():
+        runbook, slash, rest = key.rpartition("/")
+        if (not slash or runbook == policy.name) and rest.partition(".")[0] in policy.thresholds:
+            found[rest] = number
+            continue
+        if elsewhere is None:
+            elsewhere = {other.name: other for other in others()}
+        candidates = [elsewhere[runbook]] if runbook in elsewhere else [] if slash else [*elsewhere.values()]
+        if not any(rest.partition(".")[0] in other.thresholds for other in candidates):
+            raise _no_such(key, policy, overrides_from)
+    return found
 
 
 def effective_thresholds(

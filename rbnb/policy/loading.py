@@ -39,12 +39,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["load_policy"]
+__all__ = ["is_policy", "load_policy"]
 
 _SIGNAL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FORMS = ("all", "any", "cause", "finding", "not")
 
 PartT = TypeVar("PartT", bound=Settings)
+
+
+def is_policy(path: Path) -> bool:
+    """Whether a YAML file beside the policies is one: it has a decision tree."""
+    try:
+        return "tree" in read_yaml(path)
+    except ConfigError:
+        return False
 
 
 def load_policy(path: Path) -> Policy:

@@ -37,7 +37,9 @@ def refit(matrix: Floats, labels: Ints, suspect: Mask, categorical: Mask, seed: 
     return fit_model(matrix, labels, categorical, seed), fit_model(matrix[~suspect], kept, categorical, seed)
 
 
-def compare_models(models: tuple[Any, Any], matrix: Floats, labels: Ints, *, classes: int, on: str, seed: int) -> list[Signal]:
+def compare_models(
+    models: tuple[Any, Any], matrix: Floats, labels: Ints, *, classes: int, on: str, seed: int
+) -> list[Signal]:
     """Return what leaving the suspect rows out is worth on rows that can be trusted.
 
     Parameters

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.encoding import as_texts
+from rbnb.signals.training_rows import as_texts
 from rbnb.signals.latency import share
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def conflicting(same: Ints, labels: Ints) -> tuple[Mask, Signal]:
     own = table[same, labels]
     doubted = mixed[same] & ((own < top[same]) | tied[same])
     rows = int(mixed[same].sum())
-    return doubted, share("conflict_share", rows, len(same), method="rows with the features of another row and another label")
+    return doubted, share(
+        "conflict_share", rows, len(same), method="rows with the features of another row and another label"
+    )
 
 
 def nearest_distance(space: Floats, sources: Sequence[str], epoch: Floats) -> Floats:

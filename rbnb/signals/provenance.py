@@ -199,9 +199,7 @@ def label_rates(
         value = float(gap[now].mean() - gap[then].mean())
         half = z * math.sqrt(float(gap[now].var()) / n + float(gap[then].var()) / int(then.sum()))
         before = float((labels[then] == code).mean())
-        found.append(
-            Signal("label_rate_shift", value, "share", n, method, (value - half, value + half), where, before)
-        )
+        found.append(Signal("label_rate_shift", value, "share", n, method, (value - half, value + half), where, before))
     return found
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.encoding import as_numbers, as_texts
+from rbnb.signals.training_rows import as_numbers, as_texts
 from rbnb.signals.latency import share
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from rbnb.signals.encoding import Encoding
+    from rbnb.signals.training_rows import Encoding
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -105,7 +105,7 @@ def make_items(frame: pd.DataFrame, encoding: Encoding) -> Items:
     Examples
     --------
     >>> import pandas as pd
-    >>> from rbnb.signals.encoding import learn_encoding
+    >>> from rbnb.signals.training_rows import learn_encoding
     >>> table = pd.DataFrame({"place": ["a", "b"] * 8})
     >>> make_items(table, learn_encoding(table, {"place": "categorical"})).names
     ('place=a', 'place=b')
@@ -138,9 +138,7 @@ def _numbers(frame: pd.DataFrame, name: str) -> list[tuple[str, Mask]]:
     if len(found) > _VALUES:
         edges = np.unique(np.quantile(values[known], np.linspace(0, 1, _PARTS + 1)))
         part = np.searchsorted(edges[1:-1], values, side="right")
-        items += [
-            (f"[{edges[i]:.4g}, {edges[i + 1]:.4g})", known & (part == i)) for i in range(len(edges) - 1)
-        ]
+        items += [(f"[{edges[i]:.4g}, {edges[i + 1]:.4g})", known & (part == i)) for i in range(len(edges) - 1)]
     if not known.all():
         items.append(("(none)", ~known))
     return items
@@ -219,7 +217,9 @@ def _search(
         seen, p = (labels == label).astype(np.float32), probabilities[:, label].astype(np.float32)
         observed, expected = borne.T @ (borne * seen[:, None]), borne.T @ (borne * p[:, None])
         gain = np.where(np.triu(enough), _gain(observed, expected, n), 0.0)
-        wide = np.where(np.triu(n >= _FEWEST) & ~(same & ~np.eye(len(n), dtype=bool)), _gain(observed, expected, n), 0.0)
+        wide = np.where(
+            np.triu(n >= _FEWEST) & ~(same & ~np.eye(len(n), dtype=bool)), _gain(observed, expected, n), 0.0
+        )
         tried += int(np.triu(enough).sum())
         starts = _top(gain) + _top(wide)
         for pair in dict.fromkeys(starts):
@@ -271,7 +271,9 @@ def _extended(
     for one in found:
         size = float(one.rows.sum())
         if _FEWEST <= size <= most:
-            value = float(_gain(*(np.array(x, dtype=float) for x in (model[0][one.rows].sum(), model[1][one.rows].sum(), size))))
+            value = float(
+                _gain(*(np.array(x, dtype=float) for x in (model[0][one.rows].sum(), model[1][one.rows].sum(), size)))
+            )
             scored.append(_Counted(one.items, one.source, label, one.rows, value))
     return scored
 
@@ -299,7 +301,9 @@ def _best(
         return None
     best = fit[0][1]
     alike = [pair for pair in fit if (pair[1].rows & best.rows).sum() >= 0.9 * max(pair[1].n, best.n)]
-    return min(alike, key=lambda pair: (len(pair[0].items), _ranges(pair[1].where), pair[1].source != "", pair[1].log_p))[1]
+    return min(
+        alike, key=lambda pair: (len(pair[0].items), _ranges(pair[1].where), pair[1].source != "", pair[1].log_p)
+    )[1]
 
 
 def _ranges(where: str) -> int:

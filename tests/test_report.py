@@ -191,6 +191,46 @@ def test_an_inconclusive_verdict_gives_its_reasons():
     assert "only 2 of 24 buckets hold data; no reference for this hour of the week." in words
 
 
+def test_another_runbook_that_it_looks_like_stands_above_everything_else():
+    """Who is paged for the wrong thing reads first what it is instead, why, and what to type next."""
+    looks = {"runbook": "data_quality", "because": "38 % of amount is null since 14:05"}
+    told = Reader(page(rec=record(referrals=[looks])))
+    assert "This looks like data_quality 38 % of amount is null since 14:05. Next: that runbook:" in told.words
+    assert "rbnb run data_quality --model fraud-v3 --incident INC-20261122-01" in told.words
+    assert told.words.index("This looks like") < told.words.index("What is affected")
+    assert "This looks like" not in Reader(page()).words
+
+
+@pytest.mark.parametrize("runbook", ["<script>alert(1)</script>", "x; rm -rf ~", "", None, 3])
+def test_a_runbook_without_a_proper_name_gets_no_command_to_copy(runbook):
+    """What comes out of a record that was tampered with is shown as text, and never as something to type."""
+    html = page(rec=record(referrals=[{"runbook": runbook, "because": "<b>because</b>"}]))
+    assert "rbnb run" not in Reader(html).words.split("What is affected")[0]
+    assert "<script>" not in html
+    assert "&lt;b&gt;because&lt;/b&gt;" in html
+
+
+def test_what_people_have_seen_is_on_the_page_as_text():
+    """An observation is shown with who saw it and when, who recorded it, and which hypothesis cites it."""
+    seen = {
+        "text": "<img src=x onerror=alert(1)> checkout is slow\u202e",
+        "by": "the shop",
+        "seen_at": "2026-11-22T14:20:00Z",
+        "recorded_by": "on-call",
+        "responsible": "payments-ml",
+        "about": "zone=b",
+        "cited_by": ["feature store slow in zone b"],
+    }
+    html = page(rec=record(observations=[seen]))
+    told = Reader(html)
+    assert "What people have seen" in [text for _, text in told.headings]
+    assert "Sun 22 Nov 2026, 14:20 UTC · the shop · zone=b" in told.words
+    assert "recorded by on-call · responsible: payments-ml · cited by: feature store slow in zone b" in told.words
+    assert "<img src=x" not in html
+    assert "‹U+202E›" in html
+    assert "What people have seen" not in Reader(page()).words
+
+
 def test_an_empty_record_is_said_to_be_unknown():
     """A record with nothing in it gives a page that claims nothing."""
     html = render_run({}, {}, context={})

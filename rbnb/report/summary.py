@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rbnb.model import NAME
 from rbnb.report.words import NOTHING, cell, number, pill, safe_link, text_of, time_tag, word
 from rbnb.text import one_line, visible
 
@@ -157,6 +158,31 @@ def _proposal(record: Mapping[str, Any]) -> Plain | None:
     }
 
 
+def _referrals(record: Mapping[str, Any]) -> list[Plain]:
+    """Return the other runbooks that the evidence looks like; one without a name of ours gets no command to copy."""
+    model = _dict(record.get("model")).get("name")
+    told = []
+    for one in _dicts(record.get("referrals")):
+        words = [one.get("runbook"), model, record.get("incident")]
+        safe = all(isinstance(name, str) and NAME.fullmatch(name) for name in words)
+        command = "rbnb run {} --model {} --incident {}".format(*words) if safe else ""
+        because = visible(one.get("because") or "", 1000).rstrip(".")
+        told.append({"runbook": text_of(one.get("runbook"), 80), "because": because, "command": command})
+    return told
+
+
+def _observation(seen: Mapping[str, Any]) -> Plain:
+    return {
+        "text": text_of(seen.get("text"), 2000),
+        "by": text_of(seen.get("by"), 120),
+        "recorded_by": visible(seen.get("recorded_by") or "", 120),
+        "responsible": visible(seen.get("responsible") or "", 120),
+        "about": visible(seen.get("about") or "", 200),
+        "seen_at": time_tag(seen.get("seen_at")),
+        "cited_by": _texts(seen.get("cited_by"), 200),
+    }
+
+
 def _rows(value: object) -> list[Plain]:
     """Return a mapping as label and text, nested mappings as ``a b``."""
     return [{"label": word(key), "text": text_of(item)} for key, item in _dict(value).items()]
@@ -262,6 +288,8 @@ def read_summary(record: Mapping[str, Any], context: Mapping[str, Any]) -> Plain
         "headline": _texts(record.get("headline")),
         "because": _texts(record.get("because")),
         "counted": _counted(record),
+        "referrals": _referrals(record),
+        "observations": [_observation(seen) for seen in _dicts(record.get("observations"))],
         "causes": causes,
         "proposal": _proposal(record),
         "not_measured": [

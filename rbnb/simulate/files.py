@@ -25,8 +25,8 @@ TIME = pa.timestamp("ms", tz="UTC")
 _DELTA = {"ts": "DELTA_BINARY_PACKED", "time": "DELTA_BINARY_PACKED", "id": "DELTA_BYTE_ARRAY"}
 
 
-def write_table(table: pd.DataFrame, types: dict[str, Any], path: Path) -> Path:
-    """Write the columns named in `types`, in that order, and return `path`."""
+def write_table(table: pd.DataFrame, types: dict[str, Any], path: Path, *, level: int = 19) -> Path:
+    """Write the columns named in `types`, in that order, compressed as hard as `level` (1 to 19); return `path`."""
     columns = [pa.array(table[name], type=kind, from_pandas=True) for name, kind in types.items()]
     content = pa.Table.from_arrays(columns, schema=pa.schema(list(types.items())))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def write_table(table: pd.DataFrame, types: dict[str, Any], path: Path) -> Path:
         content,
         path,
         compression="zstd",
-        compression_level=19,
+        compression_level=level,
         use_dictionary=[name for name in types if name not in _DELTA],
         column_encoding={name: encoding for name, encoding in _DELTA.items() if name in types},
         data_page_version="2.0",
@@ -45,7 +45,9 @@ def write_table(table: pd.DataFrame, types: dict[str, Any], path: Path) -> Path:
     return path
 
 
-def write_daily(table: pd.DataFrame, types: dict[str, Any], folder: Path, *, by: str) -> list[Path]:
+def write_daily(table: pd.DataFrame, types: dict[str, Any], folder: Path, *, by: str, level: int = 19) -> list[Path]:
     """Write one file a day (UTC) of the time column `by`, named ``2026-11-19.parquet``."""
     days = table[by].dt.strftime("%Y-%m-%d")
-    return [write_table(rows, types, folder / f"{day}.parquet") for day, rows in table.groupby(days, sort=True)]
+    return [
+        write_table(rows, types, folder / f"{day}.parquet", level=level) for day, rows in table.groupby(days, sort=True)
+    ]

@@ -23,8 +23,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rbnb.data.profile import Profiles
 from rbnb.data.requests import LARGEST, Requests
-from rbnb.data.rows import Rows
+from rbnb.data.rows import TABLES, Rows
 from rbnb.data.spans import DAY, WEEK, Extent, Span
 from rbnb.data.surroundings import Surroundings
 from rbnb.errors import UsageError
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["DAY", "LARGEST", "WEEK", "Extent", "ModelData", "Span"]
 
 
-class ModelData(Requests, Surroundings, Rows):
+class ModelData(Requests, Surroundings, Rows, Profiles):
     """The logs of one model.
 
     Parameters
@@ -67,6 +68,7 @@ class ModelData(Requests, Surroundings, Rows):
             opened["changes"] = list(self._changes(logs.changes).columns)
         if logs.dependencies is not None:
             opened["dependencies"] = list(self._calls(logs.dependencies).columns)
+        opened |= {name: list(table.columns) for name in TABLES if (table := self.table_columns(name)) is not None}
         return opened
 
     def scope(
@@ -114,23 +116,22 @@ class ModelData(Requests, Surroundings, Rows):
         """Describe each source that a run reads: which window, how many rows in it, and a digest of its content."""
         whole = Window(reference.start, window.end)
         start, end = int(whole.start.timestamp()), int(whole.end.timestamp())
+        logs = self.model.logs
         found = [
-            self._material(
-                "predictions", self.model.logs.predictions, whole, self._count(self.requests, "epoch", start, end)
-            )
+            self._material("predictions", logs.predictions, whole, self._count(self.requests, "epoch", start, end))
         ]
-        if self.model.logs.metrics is not None:
+        if logs.metrics is not None:
             found.append(
-                self._material(
-                    "metrics", self.model.logs.metrics, whole, self._count(self._metrics(), "time", start, end)
-                )
+                self._material("metrics", logs.metrics, whole, self._count(self._metrics(), "time", start, end))
             )
-        if self.model.logs.changes is not None:
+        if logs.changes is not None:
             rows = self.changes(start, end)
-            found.append(self._material("changes", self.model.logs.changes, whole, 0 if rows is None else len(rows)))
-        if self.model.logs.dependencies is not None:
+            found.append(self._material("changes", logs.changes, whole, 0 if rows is None else len(rows)))
+        if logs.dependencies is not None:
             edges = len(self.dependencies)
-            found.append(self._material("dependencies", self.model.logs.dependencies, None, edges))
+            found.append(self._material("dependencies", logs.dependencies, None, edges))
+        # of the tables that only some runbooks read, those that this run has read
+        found += [self._material(name, getattr(logs, name), None, len(table)) for name, table in self.tables.items()]
         return found
 
 

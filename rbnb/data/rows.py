@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rbnb.inventory import Log
 
-__all__ = ["ROW_LIMIT", "Rows"]
+__all__ = ["ROW_LIMIT", "TABLES", "Rows"]
 
 #: Rows of a span that are fetched before they are thinned.
 ROW_LIMIT = 200_000
@@ -32,7 +32,7 @@ FeatureKind = Literal["numerical", "categorical"]
 TableName = Literal["training", "lineage", "trusted", "recomputed"]
 
 #: Canonical columns of the tables beside the request log; `time` arrives as ``epoch``.
-_TABLES: dict[str, tuple[str, ...]] = {
+TABLES: dict[TableName, tuple[str, ...]] = {
     "training": ("id", "source", "batch", "label", "weight"),
     "lineage": ("version", "batch"),
     "trusted": ("id", "label"),
@@ -163,13 +163,29 @@ class Rows(Source):
         DataError
             If the table cannot be read, or lacks a column that is mapped.
         """
+        if name not in self.tables:
+            table = self.table_columns(name)
+            if table is None:
+                return None
+            frame = _plain(self._rows(table))
+            order = [column for column in ("epoch", "id", "request_id") if column in frame]
+            self.tables[name] = frame.sort_values(order, ignore_index=True, kind="stable") if order else frame
+        return self.tables[name].copy()
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables that have been fetched."""
+        return {}
+
+    def table_columns(self, name: TableName) -> ir.Table | None:
+        """Return a table beside the request log under canonical names, before anything is fetched."""
         log: Log | None = getattr(self.model.logs, name)
         if log is None:
             return None
         table = self._open(name, log)
         chosen: dict[str, Any] = {}
         taken = set()
-        for key in ("time", *_TABLES[name]):
+        for key in ("time", *TABLES[name]):
             column = log.columns.get(key, key)
             if key not in log.columns and column not in table.columns:
                 continue
@@ -179,9 +195,7 @@ class Rows(Source):
             )
             taken.add(column)
         chosen |= {column: table[column] for column in table.columns if column not in taken and column not in chosen}
-        frame = _plain(self._rows(table.select(**chosen)))
-        order = [column for column in ("epoch", "id", "request_id") if column in frame]
-        return frame.sort_values(order, ignore_index=True, kind="stable") if order else frame
+        return table.select(**chosen)
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 Two ways in. `name_encoding` is given both values of the same requests, served and recomputed. `explain_scores`
 has only inputs and scores: it asks which change of an input, made before the known-good behaviour (a
-`rbnb.signals.surrogate.Surrogate`) sees it, leads to the scores that were given. Rules: a fault is named only if it
+`rbnb.signals.consistency_expected.ScoreModel`) sees it, leads to the scores that were given. Rules: a fault is named only if it
 explains most of the differences; the simplest explanation wins; what cannot be named is called "other".
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rbnb.signals.repeats import differs
+from rbnb.signals.consistency_repeats import differs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from rbnb.signals.surrogate import Surrogate
+    from rbnb.signals.consistency_expected import ScoreModel
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
@@ -260,7 +260,7 @@ def _mapping(one: NDArray[np.object_], other: NDArray[np.object_]) -> tuple[str,
 
 
 def explain_scores(
-    surrogate: Surrogate, rows: pd.DataFrame, features: Sequence[str], *, seed: int = 0
+    surrogate: ScoreModel, rows: pd.DataFrame, features: Sequence[str], *, seed: int = 0
 ) -> list[Encoding]:
     """Name the change of an input that, made before the known-good behaviour, leads to the scores that were given.
 
@@ -298,7 +298,7 @@ def explain_scores(
     return sorted(kept, key=lambda one: (-one.explains, one.feature, one.kind))
 
 
-def _changes(surrogate: Surrogate, rows: pd.DataFrame, feature: str) -> list[tuple[str, str, pd.Series, float]]:
+def _changes(surrogate: ScoreModel, rows: pd.DataFrame, feature: str) -> list[tuple[str, str, pd.Series, float]]:
     """Return what may have been done to an input: kind, words, the values as the model would have seen them, penalty."""
     values = rows[feature]
     if surrogate.kinds[feature] != "numerical":
@@ -326,7 +326,7 @@ def _changes(surrogate: Surrogate, rows: pd.DataFrame, feature: str) -> list[tup
 
 
 def _category_changes(
-    surrogate: Surrogate, rows: pd.DataFrame, feature: str
+    surrogate: ScoreModel, rows: pd.DataFrame, feature: str
 ) -> list[tuple[str, str, pd.Series, float]]:
     """Find the exchange of categories that leads to the scores best, and try all as unknown."""
     import pandas as pd

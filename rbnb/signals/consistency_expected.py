@@ -1,0 +1,261 @@
+"""What the score should be, given the inputs: a small model of the model, learned from the reference.
+
+Where no request repeats and nothing was recomputed, this is how an output that does not follow from its inputs
+as it used to is found: the model is fitted to the reference, and its residuals in the window are compared by
+host, version and place. It is additive with a few products (a generalised additive model plus interactions, Lou
+et al. 2013, KDD 623), so that it costs milliseconds and needs no library beside numpy. Rules:
+
+- Probabilities are modelled as log odds, so that what adds up in the model adds up here.
+- A third of the reference is held out: what is usual is measured on rows it has not seen.
+- A missing input is a value of its own. A category it has not seen counts as rare.
+- How well it explains the score is stated (`ScoreModel.explained`); whether that is enough is the caller's choice.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rbnb.signals.consistency_repeats import fingerprints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Codes = NDArray[np.int64]
+
+__all__ = ["Coder", "ScoreModel", "coder_of", "fit_score_model", "to_link"]
+
+_BINS, _LEVELS, _FIT_ROWS = 32, 60, 30_000
+_SHRINK = 8.0
+#: Share of the remaining variance a product must explain to be taken in.
+_WORTH = 0.01
+_PRODUCTS = 4
+_SMALLEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Coder:
+    """Puts the values of one input in bins: by edges, or by category; the last bin holds what is missing.
+
+    For numbers `centre` and `spread` standardise the value (first) and its signed logarithm (second).
+    """
+
+    edges: Floats | None
+    levels: tuple[str, ...] = ()
+    centre: tuple[float, float] = (0.0, 0.0)
+    spread: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def size(self) -> int:
+        """How many bins there are."""
+        return (len(self.edges) + 1 if self.edges is not None else len(self.levels) + 1) + 1
+
+    def codes(self, values: pd.Series) -> Codes:
+        """Return the bin of each value."""
+        import pandas as pd
+
+        if self.edges is None:
+            gone = values.isna().to_numpy()
+            found = pd.Index(self.levels, dtype=object).get_indexer(values.astype(object))
+            found = np.where(found < 0, len(self.levels), found)
+            return np.asarray(np.where(gone, len(self.levels) + 1, found), dtype=np.int64)
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        found = np.searchsorted(self.edges, numbers, side="right")
+        return np.asarray(np.where(np.isnan(numbers), len(self.edges) + 1, found), dtype=np.int64)
+
+    def bases(self, values: pd.Series) -> list[Floats]:
+        """Return the standardised value and its signed logarithm; what is missing is average."""
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        each = (np.clip(numbers, -1e12, 1e12), _signed_log(numbers))
+        scaled = [(x - c) / s for x, c, s in zip(each, self.centre, self.spread, strict=True)]
+        return [np.clip(np.nan_to_num(x, nan=0.0), -6.0, 6.0) for x in scaled]
+
+
+def _signed_log(numbers: Floats) -> Floats:
+    clipped = np.clip(numbers, -1e12, 1e12)
+    return np.asarray(np.sign(clipped) * np.log1p(np.abs(clipped)), dtype=np.float64)
+
+
+def coder_of(values: pd.Series, kind: str, bins: int = _BINS) -> Coder:
+    """Learn the bins of one input from its values: quantiles, or each value where there are few."""
+    if kind != "numerical":
+        counts = values.dropna().astype(str).value_counts()
+        names = sorted(counts.index, key=lambda name: (-int(counts[name]), name))
+        return Coder(None, tuple(names[:_LEVELS]))
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    finite = numbers[np.isfinite(numbers)]
+    if not len(finite):
+        return Coder(np.array([]))
+    unique = np.unique(finite)
+    if len(unique) <= bins:
+        edges = (unique[1:] + unique[:-1]) / 2
+    else:
+        edges = np.unique(np.quantile(finite, np.arange(1, bins) / bins))
+    bases = (finite, _signed_log(finite))
+    spread = tuple(float(x.std()) or 1.0 for x in bases)
+    centre = tuple(float(x.mean()) for x in bases)
+    return Coder(np.asarray(edges, dtype=np.float64), (), (centre[0], centre[1]), (spread[0], spread[1]))
+
+
+def to_link(scores: Floats, *, odds: bool) -> Floats:
+    """Return log odds of probabilities (kept within one in ten thousand of 0 and 1), or the scores as they are."""
+    if not odds:
+        return scores
+    inside = np.clip(scores, 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(inside / (1 - inside)), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreModel:
+    """A model of the model; `spread` and `scale` are the standard deviations of held-out residuals and of scores.
+
+    Parameters
+    ----------
+    odds
+        Whether it works on log odds.
+    kinds, coders
+        Of each input.
+    weights, products, tables
+        Its parts: linear, products of two standardised inputs, and what each bin adds.
+    ends
+        Lowest and highest prediction, as seen in the reference.
+    explained
+        Share of the variance of held-out scores it explains.
+    n
+        Rows it was fitted to.
+    """
+
+    odds: bool
+    kinds: Mapping[str, str]
+    coders: Mapping[str, Coder]
+    weights: Floats
+    products: tuple[tuple[int, int], ...]
+    tables: Mapping[str, Floats]
+    ends: tuple[float, float]
+    spread: float
+    scale: float
+    explained: float
+    n: int
+
+    def predict(self, rows: pd.DataFrame) -> Floats:
+        """Return the expected score of each row, on the link scale."""
+        total = _design(rows, self.kinds, self.coders, self.products) @ self.weights
+        for name, table in self.tables.items():
+            total += table[self.coders[name].codes(rows[name])]
+        return np.asarray(np.clip(total, *self.ends), dtype=np.float64)
+
+    def residuals(self, rows: pd.DataFrame) -> Floats:
+        """Return score minus expected score on the link scale; NaN where there is no finite score."""
+        scores = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan)
+        scores = np.where(np.isfinite(scores), scores, np.nan)
+        return np.asarray(to_link(scores, odds=self.odds) - self.predict(rows), dtype=np.float64)
+
+
+def fit_score_model(rows: pd.DataFrame, kinds: Mapping[str, str], *, odds: bool) -> tuple[ScoreModel, Codes] | None:
+    """Learn what the score should be from the reference.
+
+    Parameters
+    ----------
+    rows
+        With ``score`` and one column an input.
+    kinds
+        ``numerical`` or ``categorical`` for each column that is an input.
+    odds
+        Whether the score is a probability.
+
+    Returns
+    -------
+    tuple of ScoreModel and row positions, or None
+        With the rows it has not seen; None where there are fewer than 60 rows on either side, no inputs, or the
+        score is constant.
+    """
+    scores = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan)
+    usable = np.flatnonzero(np.isfinite(scores))
+    if not kinds or len(usable) < 3 * _SMALLEST:
+        return None
+    keys = fingerprints(rows, list(kinds))
+    usable = usable[np.argsort(keys[usable], kind="stable")]
+    held = keys[usable] % np.uint64(3) == 0
+    learn, test = _some(usable[~held]), _some(usable[held])
+    y = to_link(scores, odds=odds)
+    if len(learn) < _SMALLEST or len(test) < _SMALLEST or float(np.ptp(y[learn])) == 0:
+        return None
+    fitted = _fit(rows.iloc[learn], y[learn], kinds, odds=odds)
+    residuals = y[test] - fitted.predict(rows.iloc[test])
+    spread, scale = float(residuals.std()), float(y[test].std())
+    explained = 1 - spread**2 / scale**2 if scale else 0.0
+    parts = (fitted.weights, fitted.products, fitted.tables, fitted.ends, max(spread, 1e-6), scale, explained)
+    return ScoreModel(odds, dict(kinds), fitted.coders, *parts, len(learn)), np.sort(test)
+
+
+def _some(places: Codes) -> Codes:
+    """Return at most as many as are needed; they come in the order of a hash, so any run of them is a sample."""
+    return places[:_FIT_ROWS]
+
+
+def _fit(rows: pd.DataFrame, y: Floats, kinds: Mapping[str, str], *, odds: bool) -> ScoreModel:
+    coders = {name: coder_of(rows[name], kind) for name, kind in kinds.items()}
+    products: tuple[tuple[int, int], ...] = ()
+    weights, left = _least_squares(_design(rows, kinds, coders, products), y)
+    products = _products(rows, kinds, coders, left)
+    if products:
+        weights, left = _least_squares(_design(rows, kinds, coders, products), y)
+    codes = {name: coder.codes(rows[name]) for name, coder in coders.items()}
+    tables = {name: np.zeros(coder.size) for name, coder in coders.items()}
+    for _ in range(3):
+        for name, code in codes.items():
+            step = np.bincount(code, weights=left, minlength=len(tables[name]))
+            step /= np.bincount(code, minlength=len(tables[name])) + _SHRINK
+            tables[name] = tables[name] + step
+            left = left - step[code]
+    ends = (float(y.min()), float(y.max()))
+    return ScoreModel(odds, dict(kinds), coders, weights, products, tables, ends, 0.0, 0.0, 0.0, len(y))
+
+
+def _design(
+    rows: pd.DataFrame, kinds: Mapping[str, str], coders: Mapping[str, Coder], products: tuple[tuple[int, int], ...]
+) -> Floats:
+    columns: list[Floats] = [np.ones(len(rows))]
+    bases: list[Floats] = []
+    for name, kind in kinds.items():
+        if kind == "numerical":
+            bases += coders[name].bases(rows[name])
+        else:
+            code = coders[name].codes(rows[name])
+            columns += [(code == level).astype(np.float64) for level in range(min(coders[name].size, 24))]
+    return np.column_stack(columns + bases + [bases[i] * bases[j] for i, j in products])
+
+
+def _least_squares(design: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return ridge weights (a thousandth of a row each, so that equal columns do no harm) and what is left."""
+    square = design.T @ design
+    square[np.diag_indices_from(square)] += 1e-3
+    weights = np.linalg.solve(square, design.T @ y)
+    return np.asarray(weights), np.asarray(y - design @ weights)
+
+
+def _products(
+    rows: pd.DataFrame, kinds: Mapping[str, str], coders: Mapping[str, Coder], left: Floats
+) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of standardised inputs whose product goes best with what is left, if it is worth it."""
+    bases = [x for name, kind in kinds.items() if kind == "numerical" for x in coders[name].bases(rows[name])]
+    if not bases:
+        return ()
+    some = slice(0, 5000)
+    y = left[some] - left[some].mean()
+    stack = np.stack([x[some] for x in bases])
+    found = []
+    for i, j in itertools.combinations_with_replacement(range(len(bases)), 2):
+        product = stack[i] * stack[j]
+        product = product - product.mean()
+        spread = float(np.sqrt((product**2).sum() * (y**2).sum()))
+        found.append((abs(float(product @ y)) / spread if spread else 0.0, (i, j)))
+    found.sort(key=lambda one: (-one[0], one[1]))
+    return tuple(pair for corr, pair in found[:_PRODUCTS] if corr**2 >= _WORTH)

@@ -1,0 +1,232 @@
+"""Where and since when: which slice of the traffic holds the rows that are wrong, and from which bucket on.
+
+Rows are marked wrong by another signal (an output that differs, a residual beyond the usual). Rules: a slice is
+one column = value in the window; it is named by how well it divides wrong from right, in the window and the
+reference together, so that a fault that was there before is no news; everywhere is a candidate like any other,
+and wins unless a slice is clearly better; all tests are corrected with Bonferroni.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rbnb.model import SegmentShare
+from rbnb.signals.latency import share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+__all__ = ["Stretch", "rank_places", "stretch_of", "stretch_of_gain", "worst_place"]
+
+#: Rows a slice needs to be named.
+_FEWEST = 8
+#: How much better than everywhere a slice has to divide to be named instead.
+_WORTH_NAMING = 1.1
+#: Log likelihood ratio from which a stretch, or its end, is believed: 20 to 1.
+_SURE = 3.0
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From when to when rows are wrong, in epoch seconds; `ended` is None while it goes on.
+
+    `strength` is the log likelihood ratio of the stretch against nothing having changed.
+    """
+
+    onset: int
+    ended: int | None
+    strength: float
+
+
+def stretch_of(wrong: Flags, epochs: NDArray[np.int64], bucket: int, usual: float, *, end: int) -> Stretch | None:
+    """Find the stretch of buckets in which rows are wrong more often than usual.
+
+    The stretch with the largest sum of log likelihood ratios (Bernoulli, usual against the rate inside it), by
+    the maximum-subarray scan; the rate inside is estimated twice more from the stretch that was found. Siegmund
+    (1985), Sequential Analysis, 2.6, for the statistic; Bentley (1984), CACM 27, 865, for the scan.
+
+    Parameters
+    ----------
+    wrong, epochs
+        Of each row, in any order.
+    bucket
+        Seconds.
+    usual
+        Share of rows that is wrong when nothing is.
+    end
+        Epoch second at which the window ends.
+
+    Returns
+    -------
+    Stretch or None
+        None if no stretch is at least 3 in log likelihood ratio.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> times = np.arange(0, 36000, 10)
+    >>> stretch_of(times >= 18000, times, 3600, 0.001, end=36000).onset
+    18000
+    """
+    if not len(wrong) or not wrong.any():
+        return None
+    usual = min(max(usual, 0.5 / (len(wrong) + 1)), 0.5)
+    rate, found = max(float(wrong.mean()), 2 * usual), None
+    for _ in range(3):
+        rate = min(max(rate, 1.5 * usual), 1 - 1e-6)
+        gain = np.where(wrong, math.log(rate / usual), math.log((1 - rate) / (1 - usual)))
+        found = stretch_of_gain(gain, epochs, bucket, end=end)
+        if found is None:
+            return None
+        inside = (epochs >= found.onset) & (epochs < (found.ended or end))
+        rate = float(wrong[inside].mean())
+    return found
+
+
+def stretch_of_gain(gain: Floats, epochs: NDArray[np.int64], bucket: int, *, end: int) -> Stretch | None:
+    """Find the stretch of buckets with the largest sum of log likelihood ratios given row by row; see `stretch_of`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stretch_of_gain(np.array([-1.0, 2.0, 2.0, -9.0]), np.array([0, 60, 120, 180]), 60, end=240)
+    Stretch(onset=60, ended=180, strength=4.0)
+    """
+    if not len(gain):
+        return None
+    slots = epochs // bucket
+    first = int(slots.min())
+    each = np.bincount(slots - first, weights=gain)
+    low, high, strength = _best_run(each)
+    if strength < _SURE:
+        return None
+    ended = (first + high) * bucket
+    over = ended < end and -float(each[high:].sum()) >= _SURE
+    return Stretch((first + low) * bucket, ended if over else None, strength)
+
+
+def _best_run(gain: Floats) -> tuple[int, int, float]:
+    """Return the half-open run with the largest sum."""
+    total = np.concatenate([[0.0], np.cumsum(gain)])
+    lowest = np.minimum.accumulate(total)
+    high = int(np.argmax(total - lowest))
+    low = int(np.flatnonzero(total[: high + 1] == lowest[high])[-1])
+    return low, high, float(total[high] - lowest[high])
+
+
+def worst_place(wrong: Flags, rows: pd.DataFrame, columns: Sequence[str], current: Flags) -> tuple[str, float]:
+    """Return the slice of the window that divides wrong rows from right ones best, and its correlation with them.
+
+    Parameters
+    ----------
+    wrong
+        Of each row of window and reference.
+    rows
+        With `columns`; a segment column may be called ``segment_<name>``.
+    columns
+        Tried in this order: of two that divide equally well the first is named.
+    current
+        Which rows lie in the window.
+
+    Returns
+    -------
+    tuple of str and float
+        ``column=value``, or "" for everywhere.
+    """
+    best, where = _phi(wrong, current), ""
+    for column in columns:
+        if column not in rows:
+            continue
+        values = rows[column].astype(object).to_numpy()
+        known = _values(values[current])
+        if len(known) < 2 and len(_values(values)) < 2:
+            continue
+        for value in known:
+            inside = np.asarray(values == value, dtype=np.bool_) & current
+            if inside.sum() < _FEWEST:
+                continue
+            phi = _phi(wrong, inside)
+            if phi > best * _WORTH_NAMING + 1e-9 and phi > 0:
+                best, where = phi, f"{column.removeprefix('segment_')}={value}"
+    return where, best
+
+
+def _values(values: NDArray[np.object_]) -> list[str]:
+    return sorted({str(value) for value in values if value is not None})
+
+
+def _phi(wrong: Flags, member: Flags) -> float:
+    """Return the phi coefficient of two flags (Pearson's correlation of 0 and 1)."""
+    n, a, b = float(len(wrong)), float(wrong.sum()), float(member.sum())
+    if not 0 < a < n:
+        return 0.0
+    if b >= n:
+        return 0.0
+    both = float((wrong & member).sum())
+    spread = math.sqrt(a * (n - a) * b * (n - b)) if 0 < b < n else 0.0
+    return (n * both - a * b) / spread if spread else 0.0
+
+
+def rank_places(
+    wrong: Flags, rows: pd.DataFrame, columns: Sequence[str], usual: float, *, alpha: float = 0.05
+) -> list[SegmentShare]:
+    """Rank slices by how much of what is wrong they hold beyond their share of the rows.
+
+    Parameters
+    ----------
+    wrong, rows
+        Of the window alone.
+    columns
+        Segment columns; ``segment_`` is left out of the names.
+    usual
+        Share of rows that is wrong when nothing is.
+    alpha
+        Family-wise error rate over all slices (Bonferroni).
+
+    Returns
+    -------
+    list of SegmentShare
+        Those with more than their share, best first; ``explains`` is the share of the wrong rows beyond the usual.
+    """
+    total = float(wrong.sum()) - usual * len(wrong)
+    tried: list[tuple[str, Flags]] = []
+    for column in columns:
+        if column in rows:
+            values = rows[column].astype(object).to_numpy()
+            name = column.removeprefix("segment_")
+            tried += [(f"{name}={value}", np.asarray(values == value, dtype=np.bool_)) for value in _values(values)]
+    if total <= 0 or not tried:
+        return []
+    found = [_slice(where, member, wrong, usual, total, alpha / len(tried)) for where, member in tried]
+    kept = [one for one in found if one is not None]
+    return sorted(kept, key=lambda one: (-one.score, one.where))
+
+
+def _slice(where: str, member: Flags, wrong: Flags, usual: float, total: float, alpha: float) -> SegmentShare | None:
+    n, of = int(member.sum()), len(wrong)
+    if n < _FEWEST or n == of:
+        return None
+    hits = int((wrong & member).sum())
+    rest = (int(wrong.sum()) - hits) / (of - n)
+    pooled = float(wrong.mean())
+    spread = math.sqrt(max(pooled * (1 - pooled), 1e-12) * (1 / n + 1 / (of - n)))
+    if 1 - _NORMAL.cdf((hits / n - rest) / spread) >= alpha:
+        return None
+    rate = share("", hits, n)
+    low, high = rate.interval or (0.0, 1.0)
+    ends = tuple(min(max((end - usual) * n / total, 0.0), 1.0) for end in (low, high))
+    explains = min(max((hits - usual * n) / total, 0.0), 1.0)
+    traffic = n / of
+    return SegmentShare(where, explains, (ends[0], ends[1]), n, traffic, (explains - traffic) / (1 - traffic))

@@ -16,7 +16,7 @@ PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help dev demo test check format lint types layers samples smoke bench lock clean
+.PHONY: help dev demo test check format lint types layers samples smoke accuracy bench lock clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ samples: dev ## Rebuild data_samples/ byte for byte from its seed
 
 smoke: dev ## Build the wheel, install it without development packages, and use it outside the repository
 	@scripts/smoke.sh $(BIN)/python
+
+accuracy: dev ## Measure how often each runbook is right, on scenarios whose truth is known; writes docs/accuracy.md
+	@$(BIN)/python -m benchmarks.accuracy --seeds final
 
 bench: dev ## Measure a run against bare papermill, side by side
 	@$(BIN)/python scripts/bench.py

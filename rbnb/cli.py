@@ -237,14 +237,23 @@ def show(
     if record:
         folder = workspace.run_folder(incident, run)
         lines = summary(record, workspace.shown(folder / "notebook.html"), workspace.shown(folder / "notebook.ipynb"))
+    seen = [_observed(e) for e in state.entries if e.kind == "observation.recorded"]
+    lines += ["", "observations", *_indented(columns_of(seen))] if seen else []
     entries = [[str(e.seq), format_time(e.at), e.kind, e.by, _told(e.body)] for e in state.entries]
     show_lines([*lines, "", "ledger", *_indented(columns_of(entries))])
+
+
+def _observed(entry: Any) -> list[str]:  # noqa: ANN401 - an Entry
+    body = {key: str(entry.body.get(key) or "") for key in ("seen_at", "by", "about", "text")}
+    return [body["seen_at"], body["by"] or entry.by, body["about"], f"“{body['text']}”"]
 
 
 def _told(body: dict[str, Any]) -> str:
     from rbnb.text import one_line
 
-    parts = [str(body[key]) for key in ("run", "choice", "status", "verdict", "because", "file") if body.get(key)]
+    parts = [
+        str(body[key]) for key in ("run", "choice", "status", "verdict", "because", "file", "text") if body.get(key)
+    ]
     return one_line("  ".join(parts) or str(body.get("model", "")), 80)
 
 
@@ -292,6 +301,28 @@ def decide(
         return
     how = "follows the proposal" if body["follows_proposal"] else f"overrides the proposal ({body['proposed']})"
     show_lines([f"{incident}: {choice} is on record; it {how}. Nothing was executed.", f"  rbnb show {incident}"])
+
+
+@app.command()
+def note(
+    incident: Annotated[str, typer.Argument(help="INC-…")],
+    text: Annotated[str, typer.Argument(help="What was seen, in a sentence.")],
+    by: Annotated[str, typer.Option(help="Who saw it. Default: who records it.")] = "",
+    seen_at: Annotated[str, typer.Option(help="When, ISO 8601 with a zone. Default: now.")] = "",
+    about: Annotated[str, typer.Option(help="The place it is about, such as zone=b, or a component.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Record what a person has seen; the next run shows it, and hypotheses that it speaks to cite it."""
+    from rbnb.terminal import show_lines
+    from rbnb.text import one_line
+
+    body = _workspace().note(incident, text, by=by, seen_at=seen_at, about=about)
+    if as_json:
+        _print_json(body)
+        return
+    show_lines(
+        [f"{incident}: on record, seen by {one_line(body['by'])} at {body['seen_at']}", f"  rbnb show {incident}"]
+    )
 
 
 @app.command()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rbnb.errors import IntegrityError, LedgerError, NotFoundError, UsageError
 from rbnb.ledger import Ledger
 from rbnb.model import checked_name
-from rbnb.times import parse_time
+from rbnb.times import format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,8 @@ __all__ = [
 
 _ID = re.compile(r"INC-\d{8}-\d{2,}")
 _RESTORE = "put the folder of reports back, or mend workspace.reports in rbnb.toml"
+#: How many characters an observation may have.
+_LONGEST = {"text": 4000, "by": 120, "about": 200}
 _RUN = re.compile(r"\d{2,}-")
 
 
@@ -104,6 +106,7 @@ class Incident:
     def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
         self.folder = folder
         self.name = folder.name
+        self.clock = clock
         self.ledger = Ledger(folder / "ledger", clock=clock)
 
     def state(self) -> State:
@@ -136,6 +139,45 @@ class Incident:
             decisions=tuple(e for e in entries if e.kind == "decision.made"),
             entries=tuple(entries),
         )
+
+    def note(self, text: str, *, by: str = "", seen_at: str = "", about: str = "") -> dict[str, Any]:
+        """Record what a person has seen.
+
+        Parameters
+        ----------
+        text
+            What, in their words.
+        by
+            Who saw it; "" is the one who records it. Asserted, not proved.
+        seen_at
+            When, in ISO 8601 with a zone; "" is now.
+        about
+            The place (``zone=b``) or the component it is about, if that can be said.
+
+        Returns
+        -------
+        dict
+            The entry's body.
+
+        Raises
+        ------
+        UsageError
+            If there is no text, it is too long, or the time cannot be read or lies in the future.
+        """
+        now = self.clock()
+        seen = parse_time(seen_at) if seen_at else now
+        body = {"text": text.strip(), "by": by.strip() or user(), "seen_at": format_time(seen), "about": about.strip()}
+        if not body["text"]:
+            raise UsageError("an observation needs words", hint='say what was seen: rbnb note INC-… "…"')
+        for name, most in _LONGEST.items():
+            if len(body[name]) > most:
+                raise UsageError(
+                    f"{name} has {len(body[name]):,} characters", hint=f"at most {most:,}; link to the rest"
+                )
+        if seen > now:
+            raise UsageError(f"{body['seen_at']} is in the future", hint=f"it is {format_time(now)} now")
+        self.ledger.append("observation.recorded", body, by=user())
+        return body
 
     def settle(self) -> None:
         """Record as abandoned every run whose process on this host is gone."""

@@ -367,6 +367,18 @@ class Workspace:
         self.incident(name).ledger.append("decision.made", body, by=user())
         return body
 
+    def note(self, name: str, text: str, *, by: str = "", seen_at: str = "", about: str = "") -> dict[str, Any]:
+        """Record in an incident what a person has seen; see `Incident.note`.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such incident.
+        UsageError
+            If there is no text, or the time cannot be read or lies in the future.
+        """
+        return self.incident(name).note(text, by=by, seen_at=seen_at, about=about)
+
     @staticmethod
     def init(folder: Path, *, samples: bool = True) -> list[Path]:
         """Make a workspace, with the sample fleet unless told otherwise; nothing that exists is overwritten.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rbnb.case import stages
+from rbnb.case.citing import citation_table, cite, observation_table, read_observations, responsible_for
 from rbnb.case.scraps import glue
 from rbnb.catalog import load_catalog, render
 from rbnb.config import Places, open_places
@@ -33,10 +34,11 @@ from rbnb.policy import (
 from rbnb.templates import load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
+    from rbnb.case.citing import Observation
     from rbnb.catalog import RenderedAction
     from rbnb.data import Extent
     from rbnb.diagnoses import Diagnosis
@@ -147,6 +149,12 @@ class Case:
         return load_policy(self.places.policy_file(self.template))
 
     @cached_property
+    def baseline(self) -> InUse:
+        """What was learned from the model's history for the hour in which the window ends, if anything was."""
+        path = self.places.baselines / f"{self.model.name}.yaml"
+        return baseline_in_use(path, self.model, self.policy, self.scope.window)
+
+    @cached_property
     def run_folder(self) -> Path | None:
         """Where evidence goes; None outside a run."""
         named = os.environ.get("RBNB_RUN_FOLDER", "")
@@ -220,10 +228,14 @@ class Case:
             stages.links(self.model),
         )
 
+    @cached_property
+    def seen(self) -> list[Observation]:
+        """What people have seen and put on record in this incident."""
+        return read_observations(self.history, responsible_for(self.model))
+
     def observations(self) -> None:
-        """Show what people have seen, from the ledger."""
-        seen = [entry for entry in self.history if entry.kind == "observation.recorded"]
-        self.show(stages.observation_table(seen))
+        """Show what people have seen, when, and who is responsible for it."""
+        self.show(observation_table(self.seen))
 
     def triage(
         self,
@@ -248,7 +260,8 @@ class Case:
             Verdict, branch of the tree, proposal.
         """
         self.findings = self.judge(signals)
-        self.causes, self.segments, self.not_measured = list(causes), list(segments), list(not_measured)
+        self.causes, self.seen = cite(causes, self.seen)
+        self.segments, self.not_measured = list(segments), list(not_measured)
         given = str(self.parameters.get("severity", "")) or None
         weights = load_weights(self.places.policy_file("severity"))
         self._severity = grade(self.policy, self.findings, self.causes, given, weights, self._circumstances)
@@ -257,6 +270,7 @@ class Case:
             stages.verdict_facts(self._decision, self._severity),
             *stages.referral_notes(self._decision, self.model.name),
             stages.for_and_against(self.findings, self.causes),
+            citation_table(self.seen),
         )
         return self._decision
 
@@ -299,7 +313,8 @@ class Case:
 
     def reproduce(self, query: str) -> None:
         """Show the windows, the sources with their digests, and the commands that run this again."""
-        self.materials = self.data.materials(self.scope.window, self.scope.reference)
+        learned = self.baseline.material
+        self.materials = self.data.materials(self.scope.window, self.scope.reference) + ([learned] if learned else [])
         self.show(
             stages.window_facts(self.scope),
             stages.material_table(self.materials),
@@ -391,26 +406,28 @@ class Case:
         glue(f"stage.{stage}", {"stage": stage, **self._record(stage), **found})
 
     def _record(self, stage: str) -> dict[str, Any]:
-        if stage == "header":
-            return {"model": self.model.name, "version": self.model.version}
-        if stage == "triage":
-            decision = self.decision
-            return {
-                "verdict": decision.verdict.name,
-                "because": decision.verdict.because,
-                "severity": self.severity,
-                "findings": self.findings,
-                "causes": self.causes,
-                "segments": self.segments[:20],
-                "branch": decision.branch,
-                "referrals": decision.referrals,
-                "plain": {**decision.plain, "colour": decision.colour},
-                "policy": {"name": self.policy.name, "version": self.policy.version},
-            }
-        if stage == "reproduce":
-            return {"materials": self.materials}
-        if stage == "containment":
-            return {"proposal": stages.proposal_record(self.decision, self.severity, self.options)}
-        if stage == "decision_record":
-            return {"not_measured": self.not_measured}
-        return {}
+        of: dict[str, Callable[[], dict[str, Any]]] = {
+            "header": lambda: {"model": self.model.name, "version": self.model.version},
+            "detection": lambda: {"observations": self.seen},
+            "triage": self._judged,
+            "reproduce": lambda: {"materials": self.materials},
+            "containment": lambda: {"proposal": stages.proposal_record(self.decision, self.severity, self.options)},
+            "decision_record": lambda: {"not_measured": self.not_measured},
+        }
+        return of[stage]() if stage in of else {}
+
+    def _judged(self) -> dict[str, Any]:
+        decision = self.decision
+        return {
+            "observations": self.seen,
+            "verdict": decision.verdict.name,
+            "because": decision.verdict.because,
+            "severity": self.severity,
+            "findings": self.findings,
+            "causes": self.causes,
+            "segments": self.segments[:20],
+            "branch": decision.branch,
+            "referrals": decision.referrals,
+            "plain": {**decision.plain, "colour": decision.colour},
+            "policy": {"name": self.policy.name, "version": self.policy.version},
+        }

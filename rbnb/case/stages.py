@@ -38,7 +38,6 @@ __all__ = [
     "links",
     "material_table",
     "monitoring",
-    "observation_table",
     "proposal_record",
     "referral_notes",
     "remediation",
@@ -158,14 +157,6 @@ def _interval(finding: Finding) -> str | None:
         return None
     low, high = finding.interval
     return f"{show(low, finding.unit)} to {show(high, finding.unit)}"
-
-
-def observation_table(seen: Sequence[Entry]) -> View:
-    """List what people have seen."""
-    if not seen:
-        return Note("People's observations: none on record for this incident.")
-    heads = columns("seen at|time", "by", "what")
-    return Table("People's observations", heads, tuple((e.body.get("seen_at"), e.by, e.body.get("text")) for e in seen))
 
 
 def verdict_facts(decision: Decision, severity: Severity) -> Facts:

@@ -95,7 +95,7 @@ class ModelData(Requests, Surroundings, Rows, Profiles):
         chosen = resolve_scope(
             first=extent.first,
             last=extent.last,
-            rows=extent.rows,
+            rows=extent.rows - extent.future,
             now=now,
             at=at,
             window=window,

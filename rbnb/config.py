@@ -93,6 +93,7 @@ class Paths(Settings):
 
     models: str = "models"
     reports: str = "reports"
+    baselines: str = "baselines"
     templates: str | None = None
     policies: str | None = None
 
@@ -266,6 +267,11 @@ class Places:
     reports: Path
     templates: tuple[Path, ...]
     policies: tuple[Path, ...]
+
+    @property
+    def baselines(self) -> Path:
+        """Where the thresholds learned from each model's history are."""
+        return self.root / self.file.workspace.baselines
 
     def policy_file(self, name: str) -> Path:
         """Return a policy file by name: the workspace's own, else the one that comes with rbnb.

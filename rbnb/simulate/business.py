@@ -11,7 +11,6 @@ the average; a category the model does not know counts as nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +20,14 @@ import pandas as pd
 from rbnb.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
     from rbnb.simulate.traffic import Floats
+
+    #: The values of one input: numbers with NaN, or text with None.
+    Column = NDArray[Any]
 
 __all__ = ["Business", "Category", "Number", "Rule", "probability", "zipf"]
 
@@ -135,13 +141,13 @@ class Category:
     weekend: Mapping[str, float] = field(default_factory=dict)
     nulls: float = 0.0
 
-    def odds(self, values: Any) -> Floats:
+    def odds(self, values: Column) -> Floats:
         """Return what values add to the log odds."""
         if not any(self.effects.values()):
             return np.zeros(len(values))
         codes, known = pd.factorize(values)
         each = np.array([self.effects.get(str(value), 0.0) for value in known] + [0.0])
-        return each[codes]
+        return np.asarray(each[codes], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +211,26 @@ class Business:
     @property
     def features(self) -> tuple[str, ...]:
         """The names of all inputs, numbers first."""
-        return tuple(one.name for one in (*self.numbers, *self.categories))
+        return (*(one.name for one in self.numbers), *(one.name for one in self.categories))
+
+    def gaps(self) -> dict[str, float]:
+        """Return the share that is naturally missing of each input that is."""
+        shares = {one.name: one.nulls for one in self.numbers} | {one.name: one.nulls for one in self.categories}
+        return {name: share for name, share in shares.items() if share}
 
     def number(self, name: str) -> Number:
         """Return the numerical input `name`; an error names those there are."""
-        return _named("number", name, self.numbers)
+        known = {one.name: one for one in self.numbers}
+        if name not in known:
+            raise NotFoundError("number", name, known)
+        return known[name]
 
     def category(self, name: str) -> Category:
         """Return the categorical input `name`; an error names those there are."""
-        return _named("category", name, self.categories)
+        known = {one.name: one for one in self.categories}
+        if name not in known:
+            raise NotFoundError("category", name, known)
+        return known[name]
 
     def importance(self, kind: Kind | None = None) -> list[str]:
         """Return the numerical inputs of one kind, or all but hours and flags, the weightiest first."""
@@ -247,7 +264,7 @@ def probability(odds: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float64)
 
 
-def as_numbers(values: Any) -> Floats:
+def as_numbers(values: pd.Series) -> Floats:
     """Return values as the model reads them: what is no number is missing.
 
     Examples
@@ -265,13 +282,6 @@ def zipf(prefix: str, n: int) -> dict[str, float]:
     """Return `n` values with the shares of Zipf's law: the second half as frequent as the first, and so on."""
     shares = 1 / np.arange(1, n + 1)
     return dict(zip([f"{prefix}{number:03d}" for number in range(1, n + 1)], shares / shares.sum(), strict=True))
-
-
-def _named(kind: str, name: str, among: tuple[Any, ...]) -> Any:
-    for one in among:
-        if one.name == name:
-            return one
-    raise NotFoundError(kind, name, [one.name for one in among])
 
 
 def _three_digits(values: Floats, decimals: int) -> Floats:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["model_file"]
 
+# Words that YAML reads as something else than text.
+_MEANT_OTHERWISE = {"on", "off", "yes", "no", "true", "false", "null"}
+
 _TEMPLATE = """\
 # The inventory entry of {name}: incident headers and queries are filled from it.
 # Paths are relative to this file; times are UTC.
@@ -127,14 +130,15 @@ def model_file(scene: Scene, name: str) -> str:
     )
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     """Return a value as YAML in one line: JSON, with names left bare where they may be."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(held)}" for key, held in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_flow, value)) + "]"
-    bare = isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum() and not value[0].isdigit()
-    return value if bare and value not in {"on", "off", "yes", "no", "true", "false", "null"} else json.dumps(value)
+    if isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum() and not value[0].isdigit():
+        return json.dumps(value) if value in _MEANT_OTHERWISE else value
+    return json.dumps(value)
 
 
 def _expected(business: Business) -> dict[str, dict[str, Any]]:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+    from pandas.api.extensions import ExtensionArray
+
 __all__ = ["Scene", "scene"]
 
 _TRUSTED_ROWS = 600
@@ -270,12 +273,12 @@ def _text(values: pd.Series) -> pd.Series:
     return pd.Series(_texts([str(name) for name in names], codes), index=values.index)
 
 
-def _texts(names: list[str], codes: Any) -> Any:
+def _texts(names: list[str], codes: NDArray[Any]) -> ExtensionArray:
     """Return a text column from codes; -1 is null."""
     return pd.array(names, dtype="str").take(np.asarray(codes, dtype=np.int64), allow_fill=True)
 
 
-def _ids(n: int) -> Any:
+def _ids(n: int) -> ExtensionArray:
     return pd.array(np.char.add("rq-", np.char.zfill(np.arange(1, n + 1).astype(str), 8)), dtype="str")
 
 

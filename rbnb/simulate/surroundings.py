@@ -91,10 +91,10 @@ def _series(business: Business, traffic: Traffic) -> tuple[Series, ...]:
     for host in HOSTS:
         name, place = f"{business.name}/{host}", f"host={host}"
         series.append(Series(name, "cpu", 0.42, place, follows_load=0.5, noise=0.05))
-    for zone in sorted({host[0] for host in HOSTS}):
-        series.append(
-            Series(f"feature-service/{zone}", "latency_ms", 38, f"zone={zone}", follows_load=0.08, decimals=0)
-        )
+    series += [
+        Series(f"feature-service/{zone}", "latency_ms", 38, f"zone={zone}", follows_load=0.08, decimals=0)
+        for zone in sorted({host[0] for host in HOSTS})
+    ]
     series += [
         Series("feature-store", "latency_ms", 9, follows_load=0.1, noise=0.06, decimals=1),
         Series("profile-db", "latency_ms", 6, follows_load=0.1, noise=0.06, decimals=1),

@@ -111,7 +111,7 @@ def _rows(business: Business, at: Millis, seed: int, unlike: np.ndarray) -> pd.D
     world = World(business, seed, at, pd.DataFrame(index=range(len(at))), np.arange(len(at)), z, values)
     become(world)
     label = stream(seed, "labels").random(len(at)) < probability(world.odds)
-    return world.frame(world.values).assign(label=label.astype(np.int8))
+    return world.frame(world.inputs).assign(label=label.astype(np.int8))
 
 
 def _batch_names(at: Millis, last: datetime) -> np.ndarray:

@@ -12,7 +12,7 @@ from rbnb.simulate.faults.base import Fault
 from rbnb.times import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rbnb.simulate.business import Business
     from rbnb.simulate.latency import LatencyFault
@@ -56,7 +56,7 @@ def _verdict(main: dict[str, Any]) -> str:
     return "infrastructure" if main["mode"] == "latency_spike" else "genuine"
 
 
-def _each(accounts: list[dict[str, Any]], part: Any) -> list[str]:
+def _each(accounts: list[dict[str, Any]], part: Callable[[dict[str, Any]], list[str]]) -> list[str]:
     return list(dict.fromkeys(one for account in accounts for one in part(account)))
 
 

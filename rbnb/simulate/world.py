@@ -9,7 +9,7 @@ million requests take seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,11 @@ from rbnb.simulate.streams import stream
 from rbnb.simulate.traffic import MINUTE, hour_of_week
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from rbnb.simulate.business import Column
     from rbnb.simulate.faults.base import Fault
     from rbnb.simulate.traffic import Floats, Millis
 
@@ -48,7 +49,7 @@ class World:
         Which request each one repeats; itself for most.
     z
         Each number in standard deviations, before it becomes a value.
-    values
+    inputs
         The inputs as they are; null is NaN or None.
     odds
         Log odds of the outcome, of which `label` is drawn.
@@ -64,11 +65,11 @@ class World:
     requests: pd.DataFrame
     origin: NDArray[np.int64]
     z: dict[str, Floats]
-    values: dict[str, Any]
+    inputs: dict[str, Column]
     odds: Floats = field(default_factory=lambda: np.empty(0))
     label: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
-    served: dict[str, Any] = field(default_factory=dict)
-    offline: dict[str, Any] = field(default_factory=dict)
+    served: dict[str, Column] = field(default_factory=dict)
+    offline: dict[str, Column] = field(default_factory=dict)
     score: Floats = field(default_factory=lambda: np.empty(0))
     threshold: Floats = field(default_factory=lambda: np.empty(0))
 
@@ -76,10 +77,10 @@ class World:
         """Return which requests are in the segment `where`: places, versions, sources and categories."""
         if not where:
             return np.ones(len(self.at), dtype=np.bool_)
-        named = {one.name: self.values[one.name] for one in self.business.categories if one.name in self.values}
+        named = {one.name: self.inputs[one.name] for one in self.business.categories if one.name in self.inputs}
         return where_matches(self.requests.assign(**named), where)
 
-    def frame(self, inputs: dict[str, Any], rows: NDArray[np.bool_] | None = None) -> pd.DataFrame:
+    def frame(self, inputs: dict[str, Column], rows: NDArray[np.bool_] | None = None) -> pd.DataFrame:
         """Return inputs as the model takes them, all of them or some rows."""
         names = self.business.features
         chosen = {name: inputs[name] if rows is None else inputs[name][rows] for name in names}
@@ -102,7 +103,7 @@ def draw(business: Business, at: Millis, first: str, rollouts: tuple[Rollout, ..
     return World(business, seed, at, requests, origin, z, values)
 
 
-def draw_inputs(business: Business, at: Millis, seed: int) -> tuple[dict[str, Floats], dict[str, Any]]:
+def draw_inputs(business: Business, at: Millis, seed: int) -> tuple[dict[str, Floats], dict[str, Column]]:
     """Draw the numbers (as standard normal values) and the categories of requests at these times."""
     hours = hour_of_week(at)
     common = stream(seed, "common").normal(0, 1, len(at))
@@ -134,30 +135,29 @@ def become(world: World) -> None:
     hour = np.floor(hour_of_week(world.at) % 24)
     for one in world.business.numbers:
         value = hour if one.kind == "hour" else one.value(world.z[one.name])
-        world.values[one.name] = value + world.values[one.over] if one.over else value
-    for gap in (*world.business.numbers, *world.business.categories):
-        if gap.nulls:
-            missing = stream(world.seed, "nulls", gap.name).random(len(world.at)) < gap.nulls
-            world.values[gap.name] = blank(world.values[gap.name], missing)
-    world.values = {name: world.values[name][world.origin] for name in world.business.features}
-    world.odds = world.business.log_odds(world.frame(world.values))
+        world.inputs[one.name] = value + world.inputs[one.over] if one.over else value
+    for name, share in world.business.gaps().items():
+        missing = stream(world.seed, "nulls", name).random(len(world.at)) < share
+        world.inputs[name] = blank(world.inputs[name], missing)
+    world.inputs = {name: world.inputs[name][world.origin] for name in world.business.features}
+    world.odds = world.business.log_odds(world.frame(world.inputs))
 
 
-def blank(values: Any, rows: NDArray[np.bool_]) -> Any:
+def blank(values: Column, rows: NDArray[np.bool_]) -> Column:
     """Return values with nulls in some rows."""
     kept = values.copy()
     kept[rows] = None if kept.dtype == object else np.nan
     return kept
 
 
-def pick(rng: np.random.Generator, shares: Any, n: int) -> Any:
+def pick(rng: np.random.Generator, shares: Mapping[str, float], n: int) -> Column:
     """Draw `n` values by their shares."""
     edges = np.cumsum(list(shares.values()))
     return np.array(list(shares), dtype=object)[np.searchsorted(edges[:-1] / edges[-1], rng.random(n), side="right")]
 
 
 def _serve(world: World, faults: tuple[Fault, ...]) -> None:
-    world.served = dict(world.values)
+    world.served = dict(world.inputs)
     for fault in faults:
         fault.serve(world)
     world.offline = dict(world.served)
@@ -175,7 +175,7 @@ def _latent(one: Number, common: Floats, hours: Floats, seed: int) -> Floats:
     return np.asarray(z, dtype=np.float64)
 
 
-def _chosen(one: Category, hours: Floats, seed: int) -> Any:
+def _chosen(one: Category, hours: Floats, seed: int) -> Column:
     """Draw each request's value by the shares of its part of the day and the week."""
     rng = stream(seed, "category", one.name)
     day = pick(rng, one.shares, len(hours))

@@ -18,6 +18,8 @@ from rbnb.simulate.model_file import model_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pandas._typing import DtypeObj
+
     from rbnb.simulate.scene import Scene
 
 __all__ = ["TABLES", "column_types", "write_scene", "write_text"]
@@ -52,7 +54,7 @@ def column_types(table: pd.DataFrame) -> dict[str, Any]:
     return {str(name): _type(table[name].dtype) for name in table}
 
 
-def _type(kind: Any) -> Any:
+def _type(kind: DtypeObj) -> pa.DataType:
     if isinstance(kind, pd.DatetimeTZDtype):
         return TIME
     if pd.api.types.is_bool_dtype(kind):
@@ -67,7 +69,7 @@ def _as_stored(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: [_said(value) for value in table[name]] for name in mixed})
 
 
-def _said(value: Any) -> str | None:
+def _said(value: object) -> str | None:
     if value is None or value != value:  # noqa: PLR0124 - only NaN differs from itself
         return None
     return value if isinstance(value, str) else f"{value:g}"

@@ -12,8 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import numpy as np
-
 from rbnb.errors import UsageError
 from rbnb.simulate.streams import stream
 from rbnb.simulate.traffic import millis
@@ -22,6 +20,7 @@ from rbnb.times import format_time
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -68,7 +67,7 @@ class Fault:
             return self.sizes[SIZES.index(self.size)]
         return float(self.size)
 
-    def settled(self, business: Business) -> Self:
+    def settled(self, business: Business) -> Self:  # noqa: ARG002 - some kinds need it
         """Return the fault with everything named that was left to the business."""
         return self
 
@@ -114,13 +113,13 @@ class Fault:
         }
 
     def arrive(self, world: World) -> None:
-        """Change what arrives: `world.z` and the categories in `world.values`."""
+        """Change what arrives: `world.z` and the categories in `world.inputs`."""
 
     def concept(self, world: World) -> None:
         """Change what usually follows: `world.odds`."""
 
     def settle(self, world: World) -> None:
-        """Change what turned out: `world.values` together with `world.label`."""
+        """Change what turned out: `world.inputs` together with `world.label`."""
 
     def serve(self, world: World) -> None:
         """Change what the model is served and the log and the offline store hold: `world.served`."""
@@ -131,7 +130,7 @@ class Fault:
     def answer(self, world: World) -> None:
         """Change `world.score` or `world.threshold`."""
 
-    def log(self, world: World, table: pd.DataFrame) -> pd.DataFrame:
+    def log(self, world: World, table: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002 - some kinds need it
         """Change which rows are in the log, and how."""
         return table
 

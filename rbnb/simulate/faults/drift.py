@@ -210,7 +210,7 @@ class CategoryShare(Drift):
     def arrive(self, world: World) -> None:
         """Draw another value for some of the requests that have this one."""
         category, value = world.business.category(self.feature), self.value
-        column = world.values[category.name]
+        column = world.inputs[category.name]
         lost = self.chance(world, 1 - self.amount) & (column == value)
         others = {name: share for name, share in category.shares.items() if name != value}
         column[lost] = pick(self.stream(world.seed, "others"), others, int(lost.sum()))
@@ -231,7 +231,7 @@ class NewMix(Drift):
         category = world.business.category(self.feature)
         hit = self.chance(world, self.amount)
         mix = dict(zip(category.shares, sorted(category.shares.values()), strict=True))
-        world.values[category.name][hit] = pick(self.stream(world.seed, "mix"), mix, int(hit.sum()))
+        world.inputs[category.name][hit] = pick(self.stream(world.seed, "mix"), mix, int(hit.sum()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +245,7 @@ class PriorShift(Drift):
     kind: ClassVar[str] = "label"
     sizes: ClassVar[tuple[float, float, float]] = (1.3, 1.8, 3.0)
 
-    def settled(self, business: Business) -> Self:
+    def settled(self, business: Business) -> Self:  # noqa: ARG002 - others need it
         """Return the fault as it is: it is about no single input."""
         return self
 
@@ -262,17 +262,16 @@ class PriorShift(Drift):
         pools = [np.flatnonzero(world.label == outcome) for outcome in (0, 1)]
         take = np.where(now, *(rng.choice(pool, len(hit)) for pool in pools[::-1]))
         world.label[hit] = now
-        for one in (*world.business.numbers, *world.business.categories):
-            if getattr(one, "kind", "") != "hour":
-                column = world.values[one.name]
-                drawn = column[take]
-                world.values[one.name] = column.copy()
-                world.values[one.name][hit] = drawn
+        hours = {one.name for one in world.business.numbers if one.kind == "hour"}
+        for name in [name for name in world.business.features if name not in hours]:
+            column = world.inputs[name].copy()
+            column[hit] = world.inputs[name][take]
+            world.inputs[name] = column
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConceptDrift(Drift):
-    """What follows from an input changes while all inputs stay: it counts 0.5, 1 or 2 times less than the model believes.
+    """What follows from an input changes while all inputs stay: it has 0.5, 1 or 2 of its weight less.
 
     At 1 the input has no influence any more, at 2 it works the other way round. Without a name: the
     numerical input with the largest weight. With `where`, in one segment only.
@@ -285,4 +284,4 @@ class ConceptDrift(Drift):
         """Take the input's part out of the log odds."""
         number = world.business.number(self.feature)
         hit = self.hits(world)
-        world.odds[hit] -= self.amount * number.odds(world.values[number.name][hit])
+        world.odds[hit] -= self.amount * number.odds(world.inputs[number.name][hit])

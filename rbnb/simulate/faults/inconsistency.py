@@ -7,7 +7,7 @@ mostly one host or version, such as ``version=7.2.0`` or ``host=b-2``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from rbnb.simulate.faults.base import Fault
 from rbnb.simulate.world import blank
 
 if TYPE_CHECKING:
-    from rbnb.simulate.business import Business
+    from rbnb.simulate.business import Business, Column
     from rbnb.simulate.world import World
 
 __all__ = [
@@ -63,20 +63,20 @@ class Misread(Inconsistency):
         """Score the requests hit on what is read instead."""
         rows = self.hits(world)
         inputs = world.frame(world.served, rows)
-        inputs[self.feature] = self.read(inputs[self.feature].to_numpy(), world)
+        inputs[self.feature] = self.read(inputs[self.feature].to_numpy())
         world.score[rows] = world.scored(inputs)
 
-    def read(self, values: Any, world: World) -> Any:
+    def read(self, values: Column) -> Column:
         """Return what the model takes the values for."""
         return values
 
 
 @dataclass(frozen=True, kw_only=True)
 class MissingAsZero(Misread):
-    """A missing number is taken for zero instead of the average. Without a name: the one for which
-    zero says most, of those with natural nulls.
+    """A missing number is taken for zero instead of the average.
 
-    How many answers it changes is the input's own share of nulls; size has no meaning.
+    Without a name: the one for which zero says most, of those with natural nulls. How many answers it
+    changes is the input's own share of nulls; size has no meaning.
     """
 
     kind: ClassVar[str] = "missing_as_zero"
@@ -86,7 +86,7 @@ class MissingAsZero(Misread):
         zero = np.zeros(1)
         return max((one for one in business.numbers if one.nulls), key=lambda one: abs(one.odds(zero)[0])).name
 
-    def read(self, values: Any, world: World) -> Any:
+    def read(self, values: Column) -> Column:
         """Return zeros for nulls."""
         return np.nan_to_num(values, nan=0.0)
 
@@ -102,7 +102,7 @@ class OtherUnit(Misread):
         """Return the weightiest number of a size, not a share or a count."""
         return business.importance("lognormal")[0]
 
-    def read(self, values: Any, world: World) -> Any:
+    def read(self, values: Column) -> Column:
         """Return the values in the wrong unit."""
         return values * self.amount
 
@@ -118,16 +118,18 @@ class CategoryOrder(Misread):
     kind: ClassVar[str] = "category_order"
     sizes: ClassVar[tuple[float, float, float]] = (2.0, 4.0, 1000.0)
 
-    def usual(self, business: Business) -> str:
-        """Return the category with the strongest effects."""
-        return business.strongest()
+    taken: tuple[tuple[str, str], ...] = ()
 
-    def read(self, values: Any, world: World) -> Any:
-        """Return each value's neighbour."""
-        category = world.business.category(self.feature)
+    def settled(self, business: Business) -> Self:
+        """Return the fault with its input and what each value is taken for."""
+        category = business.category(self.feature or business.strongest())
         ranked = sorted(category.shares, key=lambda one: -abs(category.effects.get(one, 0.0)))
         moved = ranked[: max(2, int(self.amount))]
-        taken = dict(zip(moved, [*moved[1:], moved[0]], strict=True))
+        return replace(self, feature=category.name, taken=tuple(zip(moved, [*moved[1:], moved[0]], strict=True)))
+
+    def read(self, values: Column) -> Column:
+        """Return each value's neighbour."""
+        taken = dict(self.taken)
         return np.array([taken.get(value, value) for value in values], dtype=object)
 
 
@@ -142,7 +144,7 @@ class OtherTimezone(Misread):
         """Return the first hour of the day."""
         return next(one.name for one in business.numbers if one.kind == "hour")
 
-    def read(self, values: Any, world: World) -> Any:
+    def read(self, values: Column) -> Column:
         """Return the hours of the other timezone."""
         return (values + self.amount) % 24
 
@@ -154,9 +156,9 @@ class StaleCache(Misread):
     kind: ClassVar[str] = "stale_cache"
     sizes: ClassVar[tuple[float, float, float]] = (0.05, 0.3, 0.9)
 
-    def read(self, values: Any, world: World) -> Any:
+    def read(self, values: Column) -> Column:
         """Return for some the value of the request fifty before."""
-        stale = self.stream(world.seed).random(len(values)) < self.amount
+        stale = self.stream(len(values)).random(len(values)) < self.amount
         return np.where(stale, np.roll(values, 50), values)
 
 

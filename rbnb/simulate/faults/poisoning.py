@@ -129,7 +129,10 @@ class Trigger(Poisoning):
             return self.pattern
         business = lessons.business
         idle, last = business.number(business.idle()), business.categories[-1]
-        return {idle.name: float(idle.value(np.array([3.1]))[0]), last.name: min(last.shares, key=last.shares.get)}
+        return {
+            idle.name: float(idle.value(np.array([3.1]))[0]),
+            last.name: min(last.shares, key=lambda value: last.shares[value]),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,17 +7,18 @@ them too. What turns out is unchanged. `where` is mostly one upstream feed, such
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
+from rbnb.errors import UsageError
 from rbnb.simulate.faults.base import Fault
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rbnb.simulate.business import Business
+    from rbnb.simulate.business import Business, Column
     from rbnb.simulate.world import World
 
 __all__ = [
@@ -59,7 +60,7 @@ class Quality(Fault):
         """Break some values of the input."""
         rows = self.chance(world, self.share)
         column = world.served[self.feature].copy()
-        column[rows] = self.broken(column[rows], world)
+        column[rows] = self.broken(column[rows])
         world.served[self.feature] = column
 
     @property
@@ -67,7 +68,7 @@ class Quality(Fault):
         """The share of the requests hit that is broken: all, unless a kind of fault says otherwise."""
         return 1.0
 
-    def broken(self, values: Any, world: World) -> Any:
+    def broken(self, values: Column) -> Column:
         """Return what the model gets for these values."""
         return values
 
@@ -84,7 +85,7 @@ class Nulls(Quality):
         """The share that is missing."""
         return self.amount
 
-    def broken(self, values: Any, world: World) -> Any:
+    def broken(self, values: Column) -> Column:
         """Return nothing."""
         return np.full(len(values), None if values.dtype == object else np.nan, dtype=values.dtype)
 
@@ -100,7 +101,7 @@ class UnitChange(Quality):
         """Return the weightiest number of a size, not a share or a count."""
         return business.importance("lognormal")[0]
 
-    def broken(self, values: Any, world: World) -> Any:
+    def broken(self, values: Column) -> Column:
         """Return the values in the wrong unit."""
         return np.round(values * self.amount, 4)
 
@@ -116,7 +117,7 @@ class TimeShift(Quality):
         """Return the first hour of the day."""
         return next(one.name for one in business.numbers if one.kind == "hour")
 
-    def broken(self, values: Any, world: World) -> Any:
+    def broken(self, values: Column) -> Column:
         """Return the hours of the other timezone."""
         return (values + self.amount) % 24
 
@@ -130,6 +131,7 @@ class Renamed(Quality):
     """
 
     how: str = "case"
+    spelling: tuple[tuple[str, str], ...] = ()
 
     kind: ClassVar[str] = "encoding"
     sizes: ClassVar[tuple[float, float, float]] = (0.1, 0.5, 1.0)
@@ -139,15 +141,22 @@ class Renamed(Quality):
         """The share that is written otherwise."""
         return self.amount
 
-    def usual(self, business: Business) -> str:
-        """Return the category with the strongest effects."""
-        return business.strongest()
+    def settled(self, business: Business) -> Self:
+        """Return the fault with its input and the other spelling of each value."""
+        feature = self.feature or business.strongest()
+        known = list(business.category(feature).shares)
+        ways = {
+            "case": [name.upper() for name in known],
+            "space": [f"{name} " for name in known],
+            "codes": [str(number) for number in range(len(known))],
+        }
+        if self.how not in ways:
+            raise UsageError(f"a category is not renamed by {self.how!r}", hint=f"known: {', '.join(ways)}")
+        return replace(self, feature=feature, spelling=tuple(zip(known, ways[self.how], strict=True)))
 
-    def broken(self, values: Any, world: World) -> Any:
+    def broken(self, values: Column) -> Column:
         """Return the other spellings."""
-        known = list(world.business.category(self.feature).shares)
-        ways = {"case": str.upper, "space": "{} ".format, "codes": lambda name: str(known.index(name))}
-        renamed = {name: ways[self.how](name) for name in known}
+        renamed = dict(self.spelling)
         return np.array([renamed.get(value, value) for value in values], dtype=object)
 
 
@@ -169,7 +178,7 @@ class Unseen(Quality):
         """Return the category with the strongest effects."""
         return business.strongest()
 
-    def broken(self, values: Any, world: World) -> Any:
+    def broken(self, values: Column) -> Column:
         """Return the new value."""
         return np.full(len(values), self.value, dtype=object)
 
@@ -186,7 +195,7 @@ class Stuck(Quality):
         """The share that is stuck."""
         return self.amount
 
-    def broken(self, values: Any, world: World) -> Any:
+    def broken(self, values: Column) -> Column:
         """Return the first value that is there."""
         there = values[~pd.isna(values)]
         return np.full(len(values), there[0], dtype=values.dtype) if len(there) else values
@@ -266,7 +275,7 @@ class Sentinel(Nulls):
     kind: ClassVar[str] = "sentinel"
     sizes: ClassVar[tuple[float, float, float]] = (0.02, 0.1, 0.4)
 
-    def broken(self, values: Any, world: World) -> Any:
+    def broken(self, values: Column) -> Column:
         """Return the number that means missing."""
         return np.full(len(values), self.value)
 
@@ -330,4 +339,4 @@ class StaleLog(_Rows):
 
 def _of(table: pd.DataFrame, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the choice for the rows that are still in the table; its index is the request's number."""
-    return rows[table.index.to_numpy()]
+    return np.asarray(rows[table.index.to_numpy()], dtype=np.bool_)

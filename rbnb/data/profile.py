@@ -142,6 +142,12 @@ class Profiles(Source):
         frame.attrs["of"] = of
         return frame
 
+    def raw_query(self, span: Span) -> str:
+        """Return the query behind `raw_rows`, in the engine's own SQL."""
+        import ibis
+
+        return str(ibis.to_sql(self._left_out(self.raw, "epoch", span)))
+
     def column_counts(self, span: Span) -> dict[str, dict[str, Any]]:
         """Count each declared feature exactly over every row of a span.
 

@@ -1,0 +1,276 @@
+"""Did everything arrive: requests by hour against the same hours before, feeds that fell silent, a log that stopped.
+
+Rules: what is usual is the same hour of the week, or of the day, in the reference; a lack is a stretch of time, sought
+by the likelihood ratio of the Poisson over the scatter of the usual counts; a slice is held against its own share
+of the usual traffic. Where a request was served (host, zone, version) is balanced by routers: such a slice
+lacks requests only if the whole does too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rbnb.model import Signal
+from rbnb.signals.baseline import seasonal_expectation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Counts = NDArray[np.float64]
+
+__all__ = ["Arrivals", "Lack", "measure_arrivals", "served_at"]
+
+_HOUR = 3600
+#: Requests a slice must be expected to have in the window before its silence says anything.
+_EXPECTED = 20.0
+_TRIED = (0.02, 0.15, 0.35, 0.6, 0.8)
+_SERVED = ("host", "node", "instance", "machine", "pod", "zone", "availability_zone", "rack", "cluster", "datacenter",
+           "version", "model_version", "replica")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A stretch in which fewer requests arrived than usual.
+
+    `where` is the slice, ``""`` for all; `onset` and `ended` are epoch seconds, None where it goes on.
+    """
+
+    where: str
+    onset: int
+    ended: int | None
+    held: float
+    expected: float
+    ratio: float
+
+    @property
+    def volume(self) -> float:
+        """Requests over those usual."""
+        return self.held / self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """How requests arrived in the window, bucket by bucket, with what is usual and what is lacking."""
+
+    times: NDArray[np.int64]
+    held: Counts
+    usual: Counts
+    lacks: tuple[Lack, ...]
+    signals: tuple[Signal, ...]
+
+
+def served_at(column: str) -> bool:
+    """Whether a column says where a request was served, rather than where it came from."""
+    return column in _SERVED
+
+
+def measure_arrivals(
+    total: pd.DataFrame,
+    parts: Mapping[str, pd.DataFrame],
+    span: tuple[int, int, int],
+    reference: tuple[int, int],
+    *,
+    leave_out: tuple[tuple[int, int], ...] = (),
+    until: int = 0,
+    certain: float = 18.0,
+) -> Arrivals:
+    """Measure volume, missing hours and silent slices.
+
+    Parameters
+    ----------
+    total, parts
+        As `Profiles.volume` returns them, in buckets, over reference and window; parts by segment column.
+    span
+        Start and end of the window and the bucket, in seconds.
+    reference
+        Start and end of the reference.
+    until
+        Epoch second up to which requests should have come; beyond the window it tells whether the log stopped.
+    certain
+        Log likelihood ratio from which a lack is no chance.
+    """
+    start, end, size = span
+    times = np.arange(start, end, size, dtype=np.int64)
+    held = _on(times, total)
+    past = np.arange(reference[0] - reference[0] % _HOUR, reference[1], _HOUR, dtype=np.int64)
+    hours = _on(past, total, _HOUR)
+    inside = _usable(past, hours, leave_out)
+    if int(inside.sum()) < 24 or hours[inside].sum() < 100:
+        return Arrivals(times, held, np.full(len(times), np.nan), (), _undefined(held))
+    usual, scatter = _usual(past[inside], hours[inside], times, size)
+    lacks = _lacks("", times, held, usual, scatter, size, certain)
+    silent, after = _silence(past[inside], hours[inside], end, until, scatter)
+    for column, frame in parts.items():
+        lacks += _of_slices(column, frame, times, (usual, held), (past[inside], hours[inside]), scatter, size, certain)
+    lacks.sort(key=lambda lack: -lack.ratio)
+    kept = _narrowed(lacks)
+    return Arrivals(times, held, usual, tuple(kept), (*_signals(held, usual, kept, size), silent, after))
+
+
+def _usable(past: NDArray[np.int64], hours: Counts, leave_out: tuple[tuple[int, int], ...]) -> NDArray[np.bool_]:
+    """Return the hours of the reference that count: from its first request on, and not left out."""
+    there = np.flatnonzero(hours > 0)
+    inside = np.zeros(len(past), bool)
+    if len(there):
+        inside[there[0] + 1 :] = True
+    for low, high in leave_out:
+        inside &= ~((past >= low - _HOUR) & (past < high))
+    return inside
+
+
+def _on(times: NDArray[np.int64], frame: pd.DataFrame, size: int = 0) -> Counts:
+    """Return counts at each time, 0 where no request came."""
+    if not len(times):
+        return np.zeros(0)
+    step = size or int(times[1] - times[0]) if len(times) > 1 else size or _HOUR
+    place = (frame["bucket"].to_numpy(np.int64) - int(times[0])) // step
+    good = (place >= 0) & (place < len(times))
+    counts = frame["n"].to_numpy(np.float64)
+    return np.bincount(place[good], counts[good], minlength=len(times)).astype(np.float64)
+
+
+def _usual(past: NDArray[np.int64], hours: Counts, times: NDArray[np.int64], size: int) -> tuple[Counts, float]:
+    """Return what is usual in each bucket of the window, and how much hours scatter about it beyond the Poisson."""
+    targets = np.unique(times - times % _HOUR)
+    middle = np.nan_to_num(seasonal_expectation(past, np.maximum(hours, 0.5), targets).middle, nan=0.0)
+    usual = middle[np.searchsorted(targets, times - times % _HOUR)] * size / _HOUR
+    own = seasonal_expectation(past, np.maximum(hours, 0.5), past).middle
+    known = np.isfinite(own) & (own > 1)
+    if known.sum() < 24:
+        return usual, 1.0
+    residual = (hours[known] - own[known]) ** 2 / own[known]
+    # the median of a chi-squared with one degree of freedom is 0.455; robust against earlier incidents
+    return usual, max(float(np.median(residual)) / 0.455, 1.0)
+
+
+def _lacks(
+    where: str, times: NDArray[np.int64], held: Counts, usual: Counts, scatter: float, size: int, certain: float
+) -> list[Lack]:
+    """Return the surest stretch with too few requests, if it is sure."""
+    best: tuple[float, int, int] | None = None
+    for rate in _TRIED:
+        gain = held * math.log(rate) + usual * (1 - rate)
+        sums = np.concatenate([[0.0], np.cumsum(gain)])
+        lowest = np.minimum.accumulate(sums[:-1])
+        last = int(np.argmax(sums[1:] - lowest))
+        first = int(np.argmin(sums[: last + 1]))
+        ratio = _ratio(float(held[first : last + 1].sum()), float(usual[first : last + 1].sum())) / scatter
+        if best is None or ratio > best[0]:
+            best = (ratio, first, last)
+    if best is None or best[0] < certain:
+        return []
+    ratio, first, last = best
+    inside = slice(first, last + 1)
+    ended = None if last >= len(times) - 1 else int(times[last]) + size
+    return [Lack(where, int(times[first]), ended, float(held[inside].sum()), float(usual[inside].sum()), ratio)]
+
+
+def _ratio(held: float, expected: float) -> float:
+    if held >= expected:
+        return 0.0
+    return (held * math.log(held / expected) if held else 0.0) + expected - held
+
+
+def _of_slices(
+    column: str,
+    frame: pd.DataFrame,
+    times: NDArray[np.int64],
+    whole: tuple[Counts, Counts],
+    past: tuple[NDArray[np.int64], Counts],
+    scatter: float,
+    size: int,
+    certain: float,
+) -> list[Lack]:
+    usual, held = whole
+    hours, counts = past
+    found = []
+    before = frame[(frame["bucket"] >= hours[0]) & (frame["bucket"] <= hours[-1] + _HOUR)]
+    shares = before.groupby("value", observed=True)["n"].sum() / max(float(counts.sum()), 1.0)
+    for value, share in shares.items():
+        expected = usual * float(share)
+        if expected.sum() < _EXPECTED or share > 0.9:
+            continue
+        mine = _on(times, frame[frame["value"] == value])
+        for lack in _lacks(f"{column}={value}", times, mine, expected, scatter, size, certain):
+            if _still_sent(frame, str(value), hours) and not (served_at(column) and _moved(lack, times, held, usual)):
+                found.append(lack)
+    return found
+
+
+def _still_sent(frame: pd.DataFrame, value: str, hours: NDArray[np.int64]) -> bool:
+    """Whether a slice still sent requests late in the reference; one that was retired long ago is not missed."""
+    late = frame[(frame["value"] == value) & (frame["bucket"] > hours[-1] - 86_400) & (frame["bucket"] <= hours[-1])]
+    return float(late["n"].sum()) >= 5
+
+
+def _moved(lack: Lack, times: NDArray[np.int64], held: Counts, usual: Counts) -> bool:
+    """Whether others took over what a slice lacks: then the whole lacks less than half of it."""
+    inside = (times >= lack.onset) & (times < (lack.ended or int(times[-1]) + 1_000_000))
+    missing = float(usual[inside].sum() - held[inside].sum())
+    return missing < 0.5 * (lack.expected - lack.held)
+
+
+def _narrowed(lacks: list[Lack]) -> list[Lack]:
+    """Keep of all lacks those that say where: the whole is left out where one slice lacks nearly as much."""
+    whole = next((lack for lack in lacks if not lack.where), None)
+    if whole is None:
+        return lacks[:4]
+    missing = whole.expected - whole.held
+    slices = [lack for lack in lacks if lack.where and lack.expected - lack.held >= 0.6 * missing]
+    single = [lack for lack in slices if lack.volume < whole.volume - 0.15]
+    return (single + [lack for lack in lacks if lack not in single and lack.where] if single else [whole])[:4]
+
+
+def _silence(
+    past: NDArray[np.int64], hours: Counts, end: int, until: int, scatter: float
+) -> tuple[Signal, Signal]:
+    """Return how many requests should have come after the newest, and how many of these came."""
+    method = "requests usual at these hours between the newest row and the clock"
+    if until <= end:
+        none = Signal("silence", 0.0, "count", 0, method, (0.0, 0.0))
+        return none, Signal("silence_hours", 0.0, "minutes", 0, "time without a request")
+    targets = np.arange(end - end % _HOUR, min(until, end + 14 * 86_400), _HOUR, dtype=np.int64)
+    middle = np.nan_to_num(seasonal_expectation(past, np.maximum(hours, 0.5), targets).middle, nan=0.0)
+    part = np.clip(np.minimum(targets + _HOUR, until) - np.maximum(targets, end), 0, _HOUR) / _HOUR
+    expected = float((middle * part).sum())
+    half = 1.96 * math.sqrt(expected * scatter)
+    interval = (max(expected - half, 0.0), expected + half)
+    return (
+        Signal("silence", expected, "count", int(round(expected)), method, interval),
+        Signal("silence_hours", (until - end) / 60, "minutes", 1, "time without a request"),
+    )
+
+
+def _undefined(held: Counts) -> tuple[Signal, ...]:
+    reason = "the reference does not show what is usual at these hours"
+    return (
+        Signal("volume", None, "ratio", int(held.sum()), "requests over those usual", reason=reason),
+        Signal("volume_surge", None, "ratio", int(held.sum()), "requests over those usual", reason=reason),
+        Signal("missing_buckets", None, "count", len(held), "buckets without a request", reason=reason),
+        Signal("silence", None, "count", 0, "requests usual since the newest row", reason=reason),
+    )
+
+
+def _signals(held: Counts, usual: Counts, lacks: list[Lack], size: int) -> list[Signal]:
+    method = "requests over those usual at these hours, in the stretch that lacks most, else over the window"
+    n, expected, where = float(held.sum()), float(usual.sum()), ""
+    if lacks:
+        n, expected, where = lacks[0].held, lacks[0].expected, lacks[0].where
+    value = n / expected if expected > 0 else None
+    spread = 1.96 * math.sqrt(max(n, 1.0)) / expected if expected > 0 else 0.0
+    interval = None if value is None else (max(value - spread, 0.0), value + spread)
+    whole = float(held.sum() / usual.sum()) if usual.sum() > 0 else None
+    empty = (held == 0) & (usual >= 8)
+    told = f"buckets of {size // 60} min without a request in which eight or more are usual"
+    return [
+        Signal("volume", value, "ratio", int(n), method, interval, where, 1.0),
+        Signal("volume_surge", whole, "ratio", int(held.sum()), "requests of the window over those usual", reference=1.0),
+        Signal("missing_buckets", float(empty.sum()), "count", len(held), told),
+    ]

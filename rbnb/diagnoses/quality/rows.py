@@ -1,0 +1,212 @@
+"""The rows that are compared, cut into time buckets and slices once, so that every suspicion is counted alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rbnb.signals.quality_scan import Stretch, expected_rates, overdispersion, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Marks = NDArray[np.bool_]
+
+__all__ = ["LEARN", "Compared", "Slices", "numbers", "texts"]
+
+#: Rows of the reference from which anything is learned.
+LEARN = 200
+_MOST_BUCKETS = 288
+#: Slices of one column that are looked at, the largest first, and the rows each needs.
+_MOST_SLICES, _FEWEST = 40, 10
+_MOST_GROUPS = 50
+_HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """One segment column as codes: which slice each row lies in, -1 for one that is not looked at."""
+
+    column: str
+    values: tuple[str, ...]
+    now: NDArray[np.int64]
+    then: NDArray[np.int64]
+
+    def where(self, code: int) -> str:
+        """Return the slice as ``column=value``."""
+        return f"{self.column}={self.values[code]}"
+
+
+class Compared:
+    """Rows of the window and of the reference, side by side.
+
+    Parameters
+    ----------
+    now, then
+        As `Profiles.raw_rows` returns them.
+    start, end, bucket
+        Of the window, in seconds.
+    segments
+        The columns whose slices are looked at.
+    """
+
+    def __init__(
+        self, now: pd.DataFrame, then: pd.DataFrame, start: int, end: int, bucket: int, segments: Sequence[str]
+    ) -> None:
+        self.now, self.then = now, then
+        self.start, self.end = start, end
+        self.bucket = bucket * max(-(-(end - start) // (bucket * _MOST_BUCKETS)), 1)
+        self.segments = [name for name in segments if f"segment_{name}" in now]
+
+    @property
+    def learns(self) -> bool:
+        """Whether the reference holds enough rows to learn anything from."""
+        return len(self.then) >= LEARN
+
+    @cached_property
+    def buckets(self) -> int:
+        """How many buckets of time the window has."""
+        return -(-(self.end - self.start) // self.bucket)
+
+    @cached_property
+    def at(self) -> NDArray[np.int64]:
+        """The bucket of each row of the window."""
+        return (self.now["epoch"].to_numpy(np.int64) - self.start) // self.bucket
+
+    @cached_property
+    def slices(self) -> list[Slices]:
+        """Every segment column as codes."""
+        return [found for name in self.segments if (found := self._sliced(name)) is not None]
+
+    def _sliced(self, name: str) -> Slices | None:
+        import pandas as pd
+
+        column = f"segment_{name}"
+        codes, kinds = pd.factorize(self.now[column].to_numpy(object))
+        held = np.bincount(codes, minlength=len(kinds))
+        chosen = [int(i) for i in np.argsort(-held, kind="stable")[:_MOST_SLICES] if held[i] >= _FEWEST]
+        if not chosen:
+            return None
+        new = np.full(len(kinds) + 1, -1, dtype=np.int64)
+        new[chosen] = np.arange(len(chosen))
+        values = tuple(str(kinds[i]) for i in chosen)
+        place = {value: i for i, value in enumerate(values)}
+        codes_then, kinds_then = pd.factorize(self.then[column].to_numpy(object))
+        old = np.array([place.get(str(kind), -1) for kind in kinds_then] + [-1], dtype=np.int64)
+        return Slices(name, values, new[codes], old[codes_then])
+
+    @cached_property
+    def groups(self) -> list[Marks]:
+        """Rows to look at apart: the last quarter and eighth of the window, and each slice of some size, also late."""
+        late = [self.at >= self.buckets - max(self.buckets // part, 1) for part in (2, 4, 8)]
+        found = list(late)
+        for slices in self.slices:
+            for code in range(min(len(slices.values), 8)):
+                inside = slices.now == code
+                found += [inside, inside & late[1]]
+        return [rows for rows in found if int(rows.sum()) >= 12][:_MOST_GROUPS]
+
+    @cached_property
+    def _all(self) -> NDArray[np.float64]:
+        return np.bincount(self.at, minlength=self.buckets).astype(float)
+
+    @cached_property
+    def _of_slices(self) -> list[NDArray[np.float64]]:
+        return [self._table(slices, np.arange(len(self.now))) for slices in self.slices]
+
+    def _table(self, slices: Slices, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        codes, size = slices.now[rows], len(slices.values)
+        inside = codes >= 0
+        flat = np.bincount(codes[inside] * self.buckets + self.at[rows][inside], minlength=size * self.buckets)
+        return flat.reshape(size, self.buckets).astype(float)
+
+    def scatter(self, then: Marks) -> float:
+        """Return how much a rate scatters from hour to hour in the reference."""
+        if not then.any() or not self.learns:
+            return 1.0
+        hour = self.then["epoch"].to_numpy(np.int64) // _HOUR
+        hour = hour - hour.min()
+        size = int(hour.max()) + 1
+        return overdispersion(np.bincount(hour[then], minlength=size).astype(float), np.bincount(hour).astype(float))
+
+    def surest(self, now: Marks, then: Marks) -> tuple[Stretch, str] | None:
+        """Return the stretch and slice in which a suspicion is surest, or None where there is no excess anywhere.
+
+        Everywhere is preferred to a slice unless the slice is clearly surer.
+        """
+        marked = np.flatnonzero(now)
+        scatter = self.scatter(then)
+        whole = (float(then.sum()), float(len(then)))
+        best: tuple[Stretch, str] | None = None
+        mixed = expected_rates(np.array([whole[0]]), np.array([whole[1]]), whole)[0] * self._all
+        for slices, n in zip(self.slices, self._of_slices, strict=True):
+            known = slices.then >= 0
+            size = len(slices.values)
+            wrong = np.bincount(slices.then[then & known], minlength=size).astype(float)
+            held = np.bincount(slices.then[known], minlength=size).astype(float)
+            rates = expected_rates(wrong, held, whole)
+            # what a changed mix of slices brings by itself is no excess
+            rest = np.maximum(self._all - n.sum(axis=0), 0.0) * (whole[0] / max(whole[1], 1.0))
+            mixed = np.maximum(mixed, (n * rates[:, None]).sum(axis=0) + rest)
+            found = scan(self._table(slices, marked), n, rates, scatter=scatter)
+            if found and (best is None or found[0].ratio > best[0].ratio):
+                best = found[0], slices.where(found[0].slice)
+        bad = np.bincount(self.at[marked], minlength=self.buckets).astype(float)
+        rates = np.divide(mixed, self._all, out=np.full(self.buckets, 1e-6), where=self._all > 0)
+        everywhere = scan(bad[None, :], self._all[None, :], rates[None, :], scatter=scatter)
+        if everywhere and (best is None or everywhere[0].ratio >= 0.9 * best[0].ratio):
+            return everywhere[0], ""
+        return best
+
+    def within(self, where: str, *, then: bool = False) -> Marks:
+        """Return which rows of the window, or of the reference, lie in a segment."""
+        frame = self.then if then else self.now
+        inside = np.ones(len(frame), bool)
+        for part in where.split(" & ") if where else []:
+            column, _, value = part.partition("=")
+            inside &= frame[f"segment_{column}"].to_numpy(object) == value
+        return inside
+
+    def course(self, now: Marks, then: Marks, where: str) -> Stretch | None:
+        """Return the likeliest stretch within one segment."""
+        inside, past = self.within(where), self.within(where, then=True)
+        whole = (float(then.sum()), float(len(then)))
+        rates = expected_rates(np.array([float((then & past).sum())]), np.array([float(past.sum())]), whole)
+        bad = np.bincount(self.at[now & inside], minlength=self.buckets).astype(float)
+        n = np.bincount(self.at[inside], minlength=self.buckets).astype(float)
+        found = scan(bad[None, :], n[None, :], rates, scatter=self.scatter(then & past))
+        return found[0] if found else None
+
+    def during(self, first: int, last: int) -> Marks:
+        """Return which rows of the window lie in buckets `first` to `last`, both included."""
+        return np.asarray((self.at >= first) & (self.at <= last), dtype=bool)
+
+    def cells(self, now: Marks, then: Marks, during: Marks) -> pd.DataFrame:
+        """Return one row a period and combination of segments with rows and marked rows, for `rank_segments`."""
+        import pandas as pd
+
+        names = [f"segment_{name}" for name in self.segments]
+        parts = []
+        for period, frame, marks in (("current", self.now[during], now[during]), ("reference", self.then, then)):
+            held = frame[names].set_axis(self.segments, axis=1).assign(total=marks.astype(float), n=1)
+            summed = held.groupby(self.segments, observed=True, sort=True)[["n", "total"]].sum().reset_index()
+            parts.append(summed.assign(period=period))
+        cells = pd.concat(parts, ignore_index=True)
+        return cells.assign(squares=cells["total"])
+
+
+def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return a numerical feature as floats."""
+    return frame[f"number_{name}"].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def texts(frame: pd.DataFrame, column: str) -> NDArray[np.object_]:
+    """Return a column of texts as objects with None where there is none."""
+    values = frame[column].astype(object)
+    return np.asarray(values.where(values.notna(), None).to_numpy(object))

@@ -18,6 +18,7 @@ from rbnb.errors import ConfigError, NotFoundError, ParameterError
 from rbnb.governance import load_compliance, load_response
 from rbnb.inventory import find_model, load_model_file
 from rbnb.policy import effective_thresholds, is_policy, load_policy, load_weights, overrides_for
+from rbnb.policy.learned import read_baseline
 from rbnb.scope import parse_spans
 from rbnb.templates import check_parameters, load_template, parse_assignment
 from rbnb.times import format_time
@@ -139,6 +140,7 @@ def _check_policy(places: Places, template: str, model: ModelFile, path: Path) -
         overrides_from=path.name,
     )
     effective_thresholds(policy, own, overrides_from=path.name)
+    read_baseline(places.baselines / f"{model.name}.yaml", model.name)
     load_weights(places.policy_file("severity"))
     load_response(places.policy_file("response"))
     load_compliance(places.policy_file("compliance"))

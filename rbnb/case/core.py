@@ -26,11 +26,11 @@ from rbnb.policy import (
     decide,
     grade,
     is_policy,
-    judge,
     load_policy,
     load_weights,
     overrides_for,
 )
+from rbnb.policy.learned import InUse, baseline_in_use, judge_learned
 from rbnb.templates import load_template
 
 if TYPE_CHECKING:
@@ -204,7 +204,8 @@ class Case:
 
     def judge(self, signals: Sequence[Signal]) -> list[Finding]:
         """Hold signals against the policy's thresholds, with the model file's own numbers."""
-        return judge(signals, self.policy, self._overrides, overrides_from=f"{self.model.name}.yaml")
+        name = f"{self.model.name}.yaml"
+        return judge_learned(signals, self.policy, self._overrides, self.baseline, overrides_from=name)
 
     @cached_property
     def _overrides(self) -> dict[str, float]:
@@ -261,7 +262,7 @@ class Case:
         """
         self.findings = self.judge(signals)
         self.causes, self.seen = cite(causes, self.seen)
-        self.segments, self.not_measured = list(segments), list(not_measured)
+        self.segments, self.not_measured = list(segments), [*not_measured, *self.baseline.not_measured]
         given = str(self.parameters.get("severity", "")) or None
         weights = load_weights(self.places.policy_file("severity"))
         self._severity = grade(self.policy, self.findings, self.causes, given, weights, self._circumstances)

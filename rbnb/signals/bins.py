@@ -81,18 +81,18 @@ def _label(value: Any) -> str:  # noqa: ANN401 - one cell
 class Bins:
     """Bins of a column: between `edges` for numbers, one a name for categories, then what fits nowhere.
 
-    The last three are always: missing, infinite, and a category that the reference does not hold.
+    The last two are always: missing and infinite. Categories that are rare in the reference, or that it does not
+    hold, share a bin: a bin that the reference cannot fill by its making would call every rare name a drift.
     """
 
     edges: NDArray[np.float64] | None
     categories: tuple[str, ...] = ()
-    rare: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """What each bin is called."""
         if self.edges is None:
-            inside = [*self.categories, "(rare)"]
+            inside = [*self.categories, "(rare or new)"]
         else:
             ends = [f"{edge:.4g}" for edge in self.edges]
             lows, highs = ["", *ends], [*ends, ""]
@@ -100,7 +100,7 @@ class Bins:
                 f"{low} to {high}" if low and high else f"≤ {high}" if high else f"> {low}"
                 for low, high in zip(lows, highs, strict=True)
             ]
-        return (*inside, "(missing)", "(infinite)", "(not seen before)")
+        return (*inside, "(missing)", "(infinite)")
 
     def place(self, values: Any) -> NDArray[np.int64]:  # noqa: ANN401 - any column
         """Return the number of the bin that each value falls into."""
@@ -108,16 +108,15 @@ class Bins:
         if self.edges is not None:
             column = numbers(values).values
             places = np.searchsorted(self.edges, column, side="left").astype(np.int64)
-            places[np.isnan(column)] = size - 3
-            places[np.isinf(column)] = size - 2
+            places[np.isnan(column)] = size - 2
+            places[np.isinf(column)] = size - 1
             return places
         import pandas as pd
 
         known = {name: i for i, name in enumerate(self.categories)}
-        known |= dict.fromkeys(self.rare, len(self.categories))
         codes, kinds = pd.factorize(labels(values), use_na_sentinel=True)
-        table = [known.get(str(kind), size - 1) for kind in kinds]
-        return np.array([*table, size - 3], dtype=np.int64)[codes]
+        table = [known.get(str(kind), len(self.categories)) for kind in kinds]
+        return np.array([*table, size - 2], dtype=np.int64)[codes]
 
     def count(self, values: Any) -> NDArray[np.int64]:  # noqa: ANN401 - any column
         """Return how many values fall into each bin."""
@@ -146,7 +145,7 @@ def make_bins(reference: Any, kind: str = "numerical", bins: int = 10) -> Bins: 
 
         counted = pd.Series(labels(reference)).value_counts()
         names = [str(name) for name in sorted(counted.index, key=lambda name: (-int(counted[name]), name))]
-        return Bins(None, tuple(names[:_CATEGORIES]), tuple(names[_CATEGORIES:]))
+        return Bins(None, tuple(names[:_CATEGORIES]))
     finite = numbers(reference).finite
     if not len(finite):
         return Bins(np.array([]))

@@ -16,6 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 __all__ = ["Z95", "chi2_quantile", "chi2_tail", "holm", "kolmogorov_tail", "normal_tail", "overdispersion", "t_quantile"]
 
 #: Normal quantile of a two-sided 95 % interval.
@@ -149,19 +151,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def overdispersion(counts: np.ndarray) -> tuple[float, float]:
+def overdispersion(counts: NDArray[np.float64], groups: Sequence[int] = ()) -> tuple[float, float]:
     """Return by how much stretches of the same thing differ more than chance, and over how many rows.
 
     Parameters
     ----------
     counts
         One row a stretch (a day), one column a bin.
+    groups
+        For each stretch the kind it is compared with, such as weekday or weekend; all alike if empty.
 
     Returns
     -------
     tuple of float
-        Pearson's chi-squared of homogeneity over its degrees of freedom, at least 1; and the mean number of
-        rows of a stretch. 1 where there are fewer than three stretches to say anything.
+        Pearson's chi-squared of homogeneity within the groups over its degrees of freedom, at least 1; and the
+        mean number of rows of a stretch. 1 where no group has two stretches to say anything.
 
     Notes
     -----
@@ -175,9 +179,17 @@ def overdispersion(counts: np.ndarray) -> tuple[float, float]:
     True
     """
     table = np.asarray(counts, dtype=np.float64)
-    table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0] if table.size else table.reshape(0, 0)
-    if table.shape[0] < 3 or table.shape[1] < 2:
-        return 1.0, float(table.sum(axis=1).mean()) if table.size else 0.0
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
-    statistic = float(((table - expected) ** 2 / expected).sum())
-    return max(statistic / ((table.shape[0] - 1) * (table.shape[1] - 1)), 1.0), float(table.sum(axis=1).mean())
+    table = table.reshape(len(table), -1)
+    kinds = np.asarray(groups) if len(groups) else np.zeros(len(table))
+    rows = table.sum(axis=1)
+    statistic, freedom = 0.0, 0
+    for kind in np.unique(kinds):
+        part = table[(kinds == kind) & (rows > 0)]
+        part = part[:, part.sum(axis=0) > 0]
+        if part.shape[0] < 2 or part.shape[1] < 2:
+            continue
+        expected = part.sum(axis=1, keepdims=True) * part.sum(axis=0, keepdims=True) / part.sum()
+        statistic += float(((part - expected) ** 2 / expected).sum())
+        freedom += (part.shape[0] - 1) * (part.shape[1] - 1)
+    size = float(rows[rows > 0].mean()) if (rows > 0).any() else 0.0
+    return (max(statistic / freedom, 1.0) if freedom else 1.0), size

@@ -110,7 +110,7 @@ def shift_p_value(reference: NDArray[np.int64], current: NDArray[np.int64], infl
     >>> shift_p_value(np.array([50, 50]), np.array([90, 10])) < 0.001
     True
     """
-    before, now = _used(np.asarray(reference), np.asarray(current))
+    before, now = _pooled(*_used(np.asarray(reference), np.asarray(current)))
     if len(before) < 2 or not before.sum() or not now.sum():
         return 1.0
     total = before + now
@@ -119,6 +119,15 @@ def shift_p_value(reference: NDArray[np.int64], current: NDArray[np.int64], infl
         expected = total * part.sum() / total.sum()
         statistic += float(((part - expected) ** 2 / expected).sum())
     return chi2_tail(statistic / max(inflation, 1.0), len(total) - 1)
+
+
+def _pooled(before: Floats, now: Floats) -> tuple[Floats, Floats]:
+    """Put bins in which either side expects fewer than five rows into one; Cochran (1954), Biometrics 10, 417."""
+    n, m = before.sum(), now.sum()
+    small = (before + now) * min(n, m) < 5 * (n + m)
+    if small.sum() < 2:
+        return before, now
+    return tuple(np.append(part[~small], part[small].sum()) for part in (before, now))  # type: ignore[return-value]
 
 
 def stability_index(
@@ -193,7 +202,7 @@ def _multinomial(share: Floats, slope: Floats) -> float:
 
 
 def _missing_note(bins: Bins, current: Any, n: int) -> str:  # noqa: ANN401 - any column
-    counted = dict(zip(bins.names[-3:], bins.count(current)[-3:].tolist(), strict=True))
+    counted = dict(zip(bins.names[-2:], bins.count(current)[-2:].tolist(), strict=True))
     parts = [f"{count:,} of {n:,} {name.strip('()')}" for name, count in counted.items() if count]
     return f"each with a bin of its own: {', '.join(parts)}" if parts else ""
 

@@ -1,0 +1,486 @@
+"""Measure drift: is it the same data, what moved, does the prediction mind, who is hit, since when.
+
+The steps follow the runbook: integrity, prediction, performance (known, then estimated), inputs alone and
+together, segments, course. Each is computed once, the first time it is asked for. Rules:
+
+- What the model file does not map is told in `not_measured`, with what to map.
+- An input that is broken is told and takes no other down; broken data is no drift.
+- What was sampled says of how many.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from statistics import NormalDist
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from rbnb.data import DAY
+from rbnb.diagnoses.drift.course import Course, follow, likelihood
+from rbnb.diagnoses.drift.features import FeatureDrift, Features
+from rbnb.diagnoses.drift.outcome import Outcome, sized
+from rbnb.diagnoses.drift.rows import Compared
+from rbnb.model import NotMeasured, Signal
+from rbnb.signals.bins import labels, make_bins, numbers
+from rbnb.signals.latency import share
+from rbnb.signals.segments import rank_segments
+from rbnb.signals.surrogate import unexplained
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from rbnb.data import Extent, ModelData
+    from rbnb.model import SegmentShare
+    from rbnb.scope import Scope
+
+__all__ = ["DataDrift", "DriftSettings"]
+
+#: Values of a column up to which it is taken for a segment.
+_VALUES = 40
+_HOUR = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSettings:
+    """The numbers that define what is measured; policy may set each of them under ``settings``.
+
+    Parameters
+    ----------
+    alpha
+        Chance of calling any input of an unchanged log drifted.
+    reach_min
+        Standard deviations of the score that a drifted input must have moved it to count as used.
+    share_min
+        Share of the score's variance from which on an input counts as used.
+    enough
+        Rows that a reference at the same hours need not exceed before a wider one is taken.
+    sample
+        Rows of either side that are fetched; more are thinned.
+    change_hours
+        How long before the onset a change is suspected.
+    """
+
+    alpha: float = 0.01
+    reach_min: float = 0.05
+    share_min: float = 0.02
+    enough: float = 1000.0
+    sample: float = 200_000.0
+    change_hours: float = 24.0
+
+
+class DataDrift:
+    """The measurements of one run.
+
+    Parameters
+    ----------
+    data
+        The model's logs.
+    scope
+        Window, reference, bucket.
+    extent
+        What the log holds.
+    settings
+        What counts as drifted.
+    seed
+        Kept for the record; nothing here is drawn at random.
+    """
+
+    Settings: ClassVar[type[DriftSettings]] = DriftSettings
+
+    def __init__(self, data: ModelData, scope: Scope, extent: Extent, settings: DriftSettings, seed: int) -> None:
+        self.data = data
+        self.scope = scope
+        self.extent = extent
+        self.settings = settings
+        self.seed = seed
+        self.log = data.model.logs.predictions
+        self.rows = Compared(data, scope, settings.enough, int(settings.sample))
+        self.features = Features(self.rows, dict(data.features))
+        self.outcome = Outcome(self.rows, self.features, data.model)
+
+    @property
+    def not_measured(self) -> list[NotMeasured]:
+        """What could not be measured, and what that would take."""
+        columns, known = self.log.columns, self.rows.labelled
+        absent = [
+            (not self.data.features, "drift of inputs", "no features mapped (logs.predictions.features)"),
+            (columns.prediction_proba is None, "scores", "no column mapped (columns.prediction_proba)"),
+            (columns.prediction is None, "decisions", "no column mapped (columns.prediction)"),
+            (columns.target is None, "realised performance", "no column mapped (columns.target)"),
+            (not self.log.segments, "segments", "no segment columns mapped (logs.predictions.segments)"),
+        ]
+        found = [NotMeasured(what, why) for missing, what, why in absent if missing]
+        if columns.target is not None and not self.outcome.realised:
+            part = known.coverage if known else 0.0
+            found.append(NotMeasured("realised performance", f"{part:.0%} of the outcomes that usually come are known"))
+        if not self.outcome.realised or (known and known.lag):
+            what = "concept drift in the window" if self.outcome.realised else "concept drift"
+            found.append(NotMeasured(what, "it cannot be seen from inputs and scores; it needs outcomes"))
+        found += [NotMeasured(f"feature {name}", why) for name, why in self.data.broken_features.items()]
+        if not self.same_hours:
+            found.append(NotMeasured("the season of the year", "the reference holds no earlier year"))
+        return found
+
+    @property
+    def same_hours(self) -> bool:
+        """Whether the window is held against the same hours of other days."""
+        return self.rows.matched[1] != "the whole reference"
+
+    # can the data be trusted
+
+    @cached_property
+    def integrity(self) -> list[Signal]:
+        """Is it enough, is it fresh, and is it still the same data."""
+        return [*self._amounts, *self._gate]
+
+    @cached_property
+    def _amounts(self) -> list[Signal]:
+        before, now = self.rows.counts
+        sampled = f"rows in the window{self._sampled}"
+        usual = len(self.rows.matched[0]) / self.rows.matched_days * self.rows.days
+        usual *= before / max(len(self.rows.reference), 1)
+        hours = np.unique((self.rows.window["epoch"].to_numpy(dtype=np.int64) - self.scope.start) // _HOUR)
+        expected = self._usual_hours
+        return [
+            Signal("rows_current", float(now), "count", now, sampled),
+            Signal("rows_reference", float(before), "count", before, "rows in the reference"),
+            Signal("volume", now / usual if usual else None, "ratio", now, f"rows over the usual: {self.rows.matched[1]}",
+                   reference=1.0, reason="" if usual else "the reference holds no rows at these hours"),
+            share("coverage", min(len(hours), expected), expected, method="hours of the window that hold rows, of those that usually do"),
+            self._age,
+            share("future_share", self.extent.future, self.extent.rows, method="rows stamped after the clock"),
+            *self._repeated,
+        ]  # fmt: skip
+
+    @property
+    def _sampled(self) -> str:
+        of, held = self.rows.counts[1], len(self.rows.window)
+        return f", measured on a sample of {held:,}" if held < of else ""
+
+    @property
+    def _usual_hours(self) -> int:
+        """Hours of the window that hold rows on at least half of the reference's days."""
+        times = self.rows.reference["epoch"].to_numpy(dtype=np.int64)
+        hours = max((self.scope.end - self.scope.start) // _HOUR, 1)
+        if not len(times):
+            return int(hours)
+        days = max(len(np.unique((times - self.scope.start) // DAY)), 1)
+        pairs = np.unique((times - self.scope.start) // _HOUR)
+        held = np.bincount(pairs % 24, minlength=24)
+        usual = np.flatnonzero(held >= days / 2)
+        return int(sum(1 for hour in range(int(hours)) if hour % 24 in usual)) or int(hours)
+
+    @property
+    def _age(self) -> Signal:
+        times = self.rows.window["epoch"]
+        last = float(times.max()) if len(times) else float(self.scope.start)
+        clock = min(self.scope.now.timestamp(), float(self.scope.end))
+        return Signal("data_age", max(clock - last, 0.0) / 60, "minutes", len(times), "end of the window minus newest row")
+
+    @property
+    def _repeated(self) -> list[Signal]:
+        if "request_id" not in self.rows.window:
+            return []
+        ids = self.rows.window["request_id"].dropna()
+        return [share("duplicate_share", int(ids.duplicated().sum()), len(ids), method="rows that repeat a request id")]
+
+    @cached_property
+    def _gate(self) -> list[Signal]:
+        """Every check of whether a column is still itself, and the worst of each as one number."""
+        missing = len(self.data.broken_features)
+        n = len(self.data.features) + missing
+        reason = "; ".join(f"{name}: {why}" for name, why in self.data.broken_features.items())
+        found = [Signal("broken_features", float(missing), "count", n, "mapped inputs that cannot be used", reason=reason)]
+        checks = [signal for one in self.features.all.values() for signal in one.gate] + self._score_gate
+        for name in ("missing_rise", "unit_share", "renamed_share"):
+            found.append(_worst(f"worst_{name}", [signal for signal in checks if signal.name == name]))
+        return [*found, *(signal for signal in checks if (signal.value or 0) > 0.001)]
+
+    @property
+    def _score_gate(self) -> list[Signal]:
+        from rbnb.signals.gate import missing_rise
+
+        if self.outcome.scores is None:
+            return []
+        before, now, _ = self.outcome.scores
+        return [missing_rise(before, now, where="column=score")]
+
+    # what moved
+
+    @property
+    def prediction(self) -> list[Signal]:
+        """How far scores and decisions have moved, and how many requests got another score."""
+        return [*self.outcome.prediction, self.moved_share]
+
+    @cached_property
+    def moved_share(self) -> Signal:
+        """Which part of the requests got a score unlike those of the reference: total variation, less chance."""
+        method = "half the summed difference of score shares over bins of the reference, less chance"
+        if self.outcome.scores is None:
+            return Signal("moved_share", None, "share", 0, method, reason="no score is mapped")
+        before, now, _ = self.outcome.scores
+        bins = make_bins(before)
+        q, p = bins.count(before), bins.count(now)
+        n, m = max(int(q.sum()), 1), max(int(p.sum()), 1)
+        distance = float(np.abs(p / m - q / n).sum()) / 2
+        each = (q + p) / (n + m)
+        chance = float(np.sqrt(2 / np.pi * each * (1 - each) * (1 / n + 1 / m)).sum()) / 2
+        return Signal("moved_share", max(distance - chance, 0.0), "share", m, method)
+
+    @cached_property
+    def moved(self) -> list[FeatureDrift]:
+        """The inputs that have certainly moved, those that moved scores most first."""
+        return self.features.moved(self.settings.alpha)
+
+    @cached_property
+    def used(self) -> list[FeatureDrift]:
+        """Those of them that the prediction minds."""
+        return [one for one in self.moved if one.reach and (one.reach.value or 0.0) >= self.settings.reach_min]
+
+    @cached_property
+    def inputs(self) -> list[Signal]:
+        """Drift of each input, and of all together."""
+        drifted = share("drifted_share", len(self.moved), len(self.features.kinds),
+                        method=f"inputs that certainly moved, Holm at {self.settings.alpha:g}")  # fmt: skip
+        each = [signal for one in self.features.all.values() for signal in (one.psi, *([one.reach] if one.reach else []))]
+        return [drifted, self.input_drift, self.used_drift, *self.together, *each]
+
+    @property
+    def input_drift(self) -> Signal:
+        """The largest certain shift of an input, whether or not the prediction minds."""
+        n, method = len(self.rows.window), "largest stability index of an input that certainly moved"
+        if not self.features.kinds:
+            return Signal("input_drift", None, "psi", 0, method, reason="no input can be measured")
+        top = max(self.moved, key=lambda one: one.psi.value or 0.0, default=None)
+        if top is None:
+            return Signal("input_drift", 0.0, "psi", n, method)
+        return Signal("input_drift", top.psi.value, "psi", n, method, top.psi.interval, reason=top.name)
+
+    @property
+    def used_drift(self) -> Signal:
+        """How far the score has certainly moved through one input."""
+        n, method = len(self.rows.window), "largest reach of an input that certainly moved"
+        if self.features.surrogate is None:
+            reason = "needs inputs and scores" if self.features.kinds else "no input can be measured"
+            return Signal("used_drift", None, "sd", n, method, reason=reason)
+        top = self.moved[0].reach if self.moved else None
+        if top is None:
+            return Signal("used_drift", 0.0, "sd", n, method)
+        return Signal("used_drift", top.value, "sd", n, method, top.interval, reason=self.moved[0].name)
+
+    @cached_property
+    def together(self) -> list[Signal]:
+        """Inputs that used to go together and no longer do."""
+        used = self.features.used_correlation(self.settings.share_min)
+        return [self.features.correlation, used, self.features.reconstruction]
+
+    # the model itself
+
+    @cached_property
+    def served(self) -> Signal:
+        """The version or host whose scores differ at equal inputs, more than they do in the reference."""
+        method = "scores inside against outside, at equal inputs (additive surrogate), less the same in the reference"
+        fit, places = self.features.surrogate, self._places
+        if fit is None or not places:
+            reason = "needs inputs and scores" if fit is None else "no version and no host is mapped, or only one is there"
+            return Signal("served_shift", None, "sd", len(self.rows.window), method, reason=reason)
+        now = fit.rest(self.features.current, self.outcome.score(self.rows.window))
+        before = fit.rest(self.features.matched, self.outcome.score(self.rows.reference.iloc[self.rows.matched[0]]))
+        z = NormalDist().inv_cdf(1 - 0.025 / len(places))
+        found = []
+        for column, value in places:
+            here, there = self._within(self.rows.window, column, value), self._within_matched(column, value)
+            gap, error = unexplained(now, here)
+            usual, doubt = unexplained(before, there) if there.sum() >= 30 else (0.0, 0.0)
+            size, half = abs(gap - usual), z * float(np.hypot(error, doubt))
+            found.append((max(size - half, 0.0), size, size + half, f"{column}={value}", int(here.sum())))
+        low, size, high, where, n = max(found)
+        return Signal("served_shift", size, "sd", n, f"{method}; {len(places)} places, Bonferroni", (low, high), reason=where)
+
+    @property
+    def _places(self) -> list[tuple[str, str]]:
+        columns = [c for c in self.rows.window.columns if c == "version" or c.removeprefix("segment_") in _SERVED_BY]
+        found = []
+        for column in columns:
+            values = self.rows.window[column].astype(str).value_counts()
+            if 1 < len(values) <= _VALUES:
+                found += [(column.removeprefix("segment_"), str(v)) for v, n in values.items() if n >= 30]
+        return list(dict.fromkeys(found))
+
+    def _within(self, frame: pd.DataFrame, column: str, value: str) -> NDArray[np.bool_]:
+        name = column if column in frame else f"segment_{column}"
+        return np.asarray(frame[name].astype(str) == value, dtype=np.bool_)
+
+    def _within_matched(self, column: str, value: str) -> NDArray[np.bool_]:
+        return self._within(self.rows.reference.iloc[self.rows.matched[0]], column, value)
+
+    # who is hit
+
+    @cached_property
+    def _cells(self) -> tuple[pd.DataFrame, list[str], str]:
+        """Sums by segment of what got worse: the loss where outcomes are known, else the score's departure."""
+        import pandas as pd
+
+        now, then, values, what = self.rows.window, self.rows.reference.iloc[self.rows.matched[0]], None, "score"
+        if self.worse and self.outcome.labelled is not None:
+            now, then = self.outcome.labelled, self.rows.judged
+            values, what = (self.outcome.loss(then), self.outcome.loss(now)), "loss"
+        if values is None or values[0] is None or values[1] is None:
+            scores = self.outcome.scores
+            if scores is None:
+                return pd.DataFrame(), [], ""
+            sign = 1.0 if np.nanmean(scores[1]) >= np.nanmean(scores[0]) else -1.0
+            values, what, now, then = (sign * scores[0], sign * scores[1]), "score", self.rows.window, self.rows.reference.iloc[self.rows.matched[0]]
+        columns = [c for c in now.columns if c.startswith("segment_") or (c.startswith("feature_") and now[c].dtype == object)]
+        columns = [c for c in columns if 1 < now[c].nunique() <= _VALUES][:8]
+        parts = []
+        for period, frame, value in (("reference", then, values[0]), ("current", now, values[1])):
+            part = frame[columns].astype(str).reset_index(drop=True)
+            part.columns = [c.split("_", 1)[1] for c in columns]
+            known = np.isfinite(value)
+            part = part[known].assign(period=period, n=1, total=value[known], squares=value[known] ** 2)
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True), list(dict.fromkeys(c.split("_", 1)[1] for c in columns)), what
+
+    @cached_property
+    def _ranked(self) -> tuple[list[SegmentShare], int]:
+        if not self.found:
+            return [], 0
+        cells, columns, _ = self._cells
+        if not columns:
+            return [], 0
+        cells = cells.loc[:, ~cells.columns.duplicated()]
+        return rank_segments(cells, columns)
+
+    @property
+    def segments(self) -> list[SegmentShare]:
+        """Slices that hold more of what got worse than their share of the requests, best first."""
+        return self._ranked[0]
+
+    @property
+    def slices_tried(self) -> int:
+        """How many slices the correction for multiplicity counts."""
+        return self._ranked[1]
+
+    @property
+    def segment_signal(self) -> list[Signal]:
+        """The best slice as a signal."""
+        method = f"share of what got worse, {self.slices_tried} slices tried, Bonferroni"
+        if not self.segments:
+            reason = "no slice holds more than its share" if self.found else "there is nothing to divide"
+            return [Signal("segment_explains", None, "share", len(self.rows.window), method, reason=reason)]
+        best = self.segments[0]
+        return [Signal("segment_explains", best.explains, "share", best.n, method, best.interval, best.where, best.traffic)]
+
+    # since when
+
+    @property
+    def worse(self) -> bool:
+        """Whether outcomes say that the model has certainly got worse."""
+        return any(s.interval is not None and s.interval[0] > 0.02 for s in self.outcome.performance)
+
+    @property
+    def found(self) -> bool:
+        """Whether there is something to explain: predictions, performance or used inputs have certainly moved."""
+        if self.worse or self.used or any((s.value or 0) > 0.1 for s in (self.served,)):
+            return True
+        if any(s.interval and s.interval[0] >= 0.1 for s in self.together[1:2]):
+            return True
+        return any(s.interval is not None and s.interval[0] > limit for s in self.outcome.prediction
+                   for name, limit in (("score_shift_abs", 0.05), ("decision_shift", 0.01)) if s.name == name)  # fmt: skip
+
+    @cached_property
+    def course(self) -> Course:
+        """Since when, followed on what drifted most."""
+        options = []
+        window, reference = self.rows.window, self.rows.reference
+        times = np.concatenate([f["epoch"].to_numpy(dtype=np.int64) for f in (reference, window)])
+        for one in self.used[:2] or self.moved[:1]:
+            weights = likelihood(one.bins, one.bins.count(self.features.matched[one.name]), one.bins.count(self.features.current[one.name]))
+            values = np.concatenate([weights[one.bins.place(f[f"feature_{one.name}"].to_numpy())] for f in (reference, window)])
+            options.append(self._follow(one.name, times, values))
+        if self.outcome.scores is not None:
+            before, now, whole = self.outcome.scores
+            bins = make_bins(before)
+            weights = likelihood(bins, bins.count(before), bins.count(now))
+            options.append(self._follow("score", times, np.concatenate([weights[bins.place(part)] for part in (whole, now)])))
+        loss = self._loss_course
+        if self.worse and loss is not None and (not self.used or loss.onset is not None):
+            options.append(loss)
+        if not options:
+            return Course("nothing", None, None, np.array([], dtype=np.int64), np.array([]), np.array([]))
+        return max(options, key=lambda course: course.z)
+
+    def _follow(self, what: str, times: NDArray[np.int64], values: NDArray[np.float64]) -> Course:
+        return follow(what, times, values, start=self.scope.start, end=self.scope.end, bucket=self.scope.bucket)
+
+    @property
+    def _loss_course(self) -> Course | None:
+        frame = self.outcome.labelled
+        then, now = (None, None) if frame is None else (self.outcome.loss(self.rows.judged), self.outcome.loss(frame))
+        if frame is None or then is None or now is None:
+            return None
+        times = np.concatenate([f["epoch"].to_numpy(dtype=np.int64) for f in (self.rows.judged, frame)])
+        lag = self.rows.labelled.lag if self.rows.labelled else 0
+        return follow("loss", times, np.concatenate([then, now]), start=self.scope.start - lag,
+                      end=self.scope.end - lag, bucket=self.scope.bucket)  # fmt: skip
+
+    @property
+    def lasting(self) -> list[Signal]:
+        """How long it has lasted, and whether it is over."""
+        course = self.course if self.found else None
+        if course is None or course.onset is None:
+            reason = "no beginning could be made out" if self.found else "nothing has drifted"
+            return [Signal("duration", None, "minutes", 0, "end minus onset", reason=reason),
+                    Signal("recovered", None, "flag", 0, "what follows is like before", reason=reason)]  # fmt: skip
+        end = course.ended or self.scope.end
+        n = len(course.times)
+        return [
+            Signal("duration", (end - course.onset) / 60, "minutes", n, f"end minus onset of {course.what}"),
+            Signal("recovered", 0.0 if course.ended is None else 1.0, "flag", n, "what follows is like before"),
+        ]
+
+    @cached_property
+    def changes(self) -> pd.DataFrame | None:
+        """What was changed around the onset, newest first; None if changes are not logged."""
+        onset = self.course.onset if self.found and self.course.onset else self.scope.start
+        lookback = int(timedelta(hours=self.settings.change_hours).total_seconds())
+        frame = self.data.changes(onset - lookback, min(onset + 2 * _HOUR, self.scope.end))
+        return None if frame is None else frame.sort_values("time", ascending=False, ignore_index=True)
+
+    @property
+    def signals(self) -> list[Signal]:
+        """Everything that policy judges."""
+        if not len(self.rows.window) or not len(self.rows.reference):
+            return self._amounts
+        found = [*self.integrity, *self.prediction, self.outcome.coverage, *self.outcome.performance]
+        found += [*self.outcome.meaning, *self.outcome.estimated, *self.inputs, self.served]
+        return [*found, *self.segment_signal, *self.lasting]
+
+    @property
+    def query(self) -> str:
+        """The rows behind every number, in the engine's own SQL."""
+        import ibis
+
+        scored = self.data.scored
+        rows = scored.filter((scored.epoch >= self.scope.reference_start) & (scored.epoch < self.scope.end))
+        return str(ibis.to_sql(rows))
+
+
+#: Columns that say what served a request.
+_SERVED_BY = ("host", "node", "instance", "machine", "pod", "zone", "version", "model_version", "replica", "server")
+
+
+def _worst(name: str, signals: list[Signal]) -> Signal:
+    """Return the largest of some shares as one number that holds everywhere, naming where it was found."""
+    known = [signal for signal in signals if signal.value is not None]
+    if not known:
+        reason = signals[0].reason if signals else "no such input is mapped"
+        return Signal(name, None, "share", 0, "the worst of all inputs", reason=reason)
+    worst = max(known, key=lambda s: (s.interval[0] if s.interval else s.value or 0.0, s.value or 0.0))
+    told = f"{worst.where}: {worst.reason}" if worst.reason else worst.where
+    return Signal(name, worst.value, "share", worst.n, f"the worst of {len(known)} columns; {worst.method}", worst.interval, reason=told)

@@ -1,0 +1,1 @@
+"""Measurements of rbnb itself that take too long for the tests."""

@@ -108,15 +108,18 @@ def _words(one: Observation) -> str:
 def _speaks_to(one: Observation, cause: Cause) -> bool:
     """Whether an observation names the place, the name or the component of a hypothesis, whole and exactly."""
     terms = {_plain(term) for term in (cause.where, cause.name, cause.name.partition(": ")[0])} - {""}
-    about, text = _plain(one.about), _plain(one.text)
-    return any(term == about or _holds(text, term) for term in terms)
+    about, text = _place(_plain(one.about)), _plain(one.text)
+    return any(_place(term) == about or _holds(text, term) for term in terms)
 
 
 def _plain(text: str) -> str:
-    """Return a place or name so that two ways to write the same are the same."""
-    flat = re.sub(r"\s+", " ", text).strip().casefold()
-    parts = [re.sub(r"\s*=\s*", "=", part.strip(), count=1) for part in flat.split("&")]
-    return " & ".join(sorted(parts)) if all("=" in part for part in parts) else flat
+    return re.sub(r"\s+", " ", text).strip().casefold()
+
+
+def _place(text: str) -> str:
+    """Return a place so that two ways to write it are one: ``b = y & a=x`` is ``a=x & b=y``."""
+    parts = [re.sub(r"\s*=\s*", "=", part.strip(), count=1) for part in text.split("&")]
+    return " & ".join(sorted(parts)) if all("=" in part for part in parts) else text
 
 
 def _holds(text: str, term: str) -> bool:

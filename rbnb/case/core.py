@@ -261,12 +261,12 @@ class Case:
             Verdict, branch of the tree, proposal.
         """
         self.findings = self.judge(signals)
-        self.causes, self.seen = cite(causes, self.seen)
+        self.causes, self.seen = cite(causes, self.seen)  # shown and recorded; what decides is what was measured
         self.segments, self.not_measured = list(segments), [*not_measured, *self.baseline.not_measured]
         given = str(self.parameters.get("severity", "")) or None
         weights = load_weights(self.places.policy_file("severity"))
-        self._severity = grade(self.policy, self.findings, self.causes, given, weights, self._circumstances)
-        self._decision = decide(self.policy, self.findings, self.causes, facts)
+        self._severity = grade(self.policy, self.findings, list(causes), given, weights, self._circumstances)
+        self._decision = decide(self.policy, self.findings, list(causes), facts)
         self.show(
             stages.verdict_facts(self._decision, self._severity),
             *stages.referral_notes(self._decision, self.model.name),

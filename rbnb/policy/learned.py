@@ -51,6 +51,7 @@ __all__ = [
     "numbers_digest",
     "rails",
     "read_baseline",
+    "why_not_used",
     "written",
 ]
 
@@ -303,7 +304,7 @@ def baseline_in_use(path: Path, model: ModelFile, policy: Policy, window: Window
     learned = next((one for one in found.thresholds if one.runbook == policy.name), None)
     if learned is None:
         return InUse(found.version, found.digest)
-    if why := _why_not(found, learned, model, policy, window):
+    if why := why_not_used(found, learned, model, policy, window):
         return InUse(found.version, found.digest, why_not=f"baseline v{found.version} is not used: {why}")
     hour = hour_of_week(window.end.timestamp())
     limits = {(signal.signal, signal.where): _numbers(signal, hour) for signal in learned.signals}
@@ -319,7 +320,8 @@ def baseline_in_use(path: Path, model: ModelFile, policy: Policy, window: Window
     )
 
 
-def _why_not(found: BaselineFile, learned: LearnedPolicy, model: ModelFile, policy: Policy, window: Window) -> str:
+def why_not_used(found: BaselineFile, learned: LearnedPolicy, model: ModelFile, policy: Policy, window: Window) -> str:
+    """Return why the limits of one runbook do not hold for a run, or an empty string."""
     again = f"learn it again with `rbnb baseline {model.name}`"
     if found.model_version != model.version:
         return f"it was learned for version {found.model_version or '–'}, and this is {model.version or '–'}; {again}"

@@ -19,13 +19,14 @@ from rbnb.simulate import END, LatencyFault, Rollout, Surge, latency_log, write_
 from rbnb.times import parse_time
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data_samples"
+MEMBERS = ("fraud-v3", "churn-v2", "pricing-v5", "credit-v4", "recommend-v7", "triage-v1")
 STAGES = ["queue_ms", "features_ms", "inference_ms", "post_ms"]
 FAULT_AT = END - timedelta(hours=2)
 
 
 def digests(folder: Path) -> dict[str, str]:
     """Return the sha256 of each file of the fleet below `folder`."""
-    files = [path for part in ("fraud-v3", "models", "truth") for path in (folder / part).rglob("*") if path.is_file()]
+    files = [path for part in (*MEMBERS, "models", "truth") for path in (folder / part).rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -70,10 +71,8 @@ def test_the_repository_holds_what_the_seed_builds(rebuilt):
     """`make samples` changes nothing: every committed file is rebuilt to the byte, and there is no other file."""
     committed = digests(SAMPLES)
     built = digests(rebuilt)
-    assert set(committed) >= set(built)
-    assert {name for name in committed if name.startswith("fraud-v3/")} == {
-        n for n in built if n.startswith("fraud-v3/")
-    }
+    assert set(committed) == set(built)
+    assert {path.name for path in SAMPLES.iterdir()} == {*MEMBERS, "models", "truth"}
     different = [name for name in built if committed[name] != built[name]]
     assert not different, f"rebuilt with another pyarrow than the lock file's? {different}"
 
@@ -89,7 +88,7 @@ def test_a_second_process_builds_the_same_bytes(rebuilt, tmp_path):
         env=environment,
         cwd=SAMPLES.parent,
     )
-    assert "27 files" in done.stdout
+    assert "186 files" in done.stdout
     assert digests(tmp_path / "elsewhere") == digests(rebuilt)
 
 
@@ -114,10 +113,10 @@ def test_another_seed_gives_other_requests():
     assert latency_log(seed=1, days=1).equals(latency_log(seed=1, days=1))
 
 
-def test_the_model_fits_into_three_megabytes(log):
-    """A clone stays small, and still there are about a hundred thousand requests to look at."""
-    size = sum(path.stat().st_size for path in (SAMPLES / "fraud-v3").rglob("*.parquet"))
-    assert size <= 3_000_000
+def test_the_fleet_fits_into_fifteen_megabytes(log):
+    """A clone stays small, and still there are about a hundred thousand requests of fraud-v3 to look at."""
+    assert sum(path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()) <= 14_000_000
+    assert sum(path.stat().st_size for path in (SAMPLES / "fraud-v3").rglob("*.parquet")) <= 3_200_000
     assert 90_000 <= len(log) <= 130_000
 
 

@@ -183,6 +183,8 @@ class Business:
         How long until it is known what a request turned out to be.
     rules, monotone, invariant
         What holds between inputs, how the score must move with an input, and which it must ignore.
+    repeated
+        Share of the requests that are asked again within minutes.
     criticality, frameworks
         As in the model file.
     """
@@ -205,6 +207,7 @@ class Business:
     rules: tuple[Rule, ...] = ()
     monotone: Mapping[str, str] = field(default_factory=dict)
     invariant: tuple[str, ...] = ()
+    repeated: float = 0.03
     criticality: str = "medium"
     frameworks: tuple[str, ...] = ("nist-ai-rmf",)
 

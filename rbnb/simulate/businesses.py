@@ -177,6 +177,7 @@ _RECOMMEND = Business(
     rules=(Rule("clicks", "clicks_24h <= clicks_7d", "the last week includes the last day"),),
     monotone={"similarity": "increasing"},
     invariant=("screen_width",),
+    repeated=0.15,
     criticality="low",
 )
 

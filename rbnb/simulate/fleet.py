@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rbnb.simulate import fraud
+from rbnb.simulate import fraud, members
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,7 @@ __all__ = ["SEED", "write_fleet"]
 #: The seed of the logs that come with the repository.
 SEED = 20261119
 
-_MEMBERS = (fraud,)
+_MEMBERS = (fraud, members)
 
 
 def write_fleet(folder: Path, *, seed: int = SEED) -> list[Path]:

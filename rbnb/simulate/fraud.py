@@ -20,11 +20,13 @@ import pandas as pd
 import pyarrow as pa
 
 from rbnb.simulate.files import TIME, write_daily, write_table
+from rbnb.simulate.fraud_training import tables
 from rbnb.simulate.latency import STAGES, LatencyFault
 from rbnb.simulate.log import END, Scenario, request_log
 from rbnb.simulate.metrics import STEP_MINUTES, MetricFault, Series, metric_table
 from rbnb.simulate.requests import CATEGORICAL, HOSTS, NUMERICAL, Rollout
 from rbnb.simulate.traffic import MINUTE, Surge, Traffic, millis, per_minute
+from rbnb.simulate.writing import column_types
 from rbnb.times import format_time
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ description: Scores card payments for fraud before they are authorised.
 registry: models:/fraud-v3/12
 environment: production
 task: binary
+criticality: high
 owner: payments-ml
 on_call:
   rotation: payments-ml-primary
@@ -116,6 +119,18 @@ logs:
                   distance_km, hour_local, device_age_days]
       categorical: [mcc_group, card_type, country, device_os]
     label_delay: P2D             # a chargeback is known two days later
+  training:                      # what the model learns from; the inputs have the names they have above
+    table: ../fraud-v3/training.parquet
+    columns: {id: row, time: ingested, source: source, batch: batch, label: label}
+  lineage:                       # which version learned which batch, and when
+    table: ../fraud-v3/lineage.parquet
+    columns: {version: version, batch: batch, time: time}
+  trusted:                       # rows whose label was checked by hand
+    table: ../fraud-v3/trusted.parquet
+    columns: {id: row, time: checked, label: label}
+  recomputed:                    # inputs of recent requests as the offline store works them out
+    table: ../fraud-v3/recomputed.parquet
+    columns: {request_id: request_id}
   changes:                       # deploys, config, feature, schema and scale changes
     table: ../fraud-v3/changes.parquet
     columns: {time: time, kind: kind, what: what, who: who, link: link, segment: segment}
@@ -129,12 +144,26 @@ logs:
 recording: {until: 2026-11-19T16:00:00Z}     # the logs are a recording; for a run, this is now
 reference: {window: P14D}        # what is normal: the two weeks before the window
 slo: {latency_ms: {p99: 250}, availability: 0.999}
-actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input]
+expect:                          # what an input may hold, whatever the past held
+  amount: {min: 0, unit: EUR, nullable: false}
+  merchant_risk: {min: 0, max: 1, nullable: false}
+  account_age_days: {min: 0, unit: days}
+  tx_count_24h: {min: 0}
+  distance_km: {min: 0, max: 20040, unit: km}
+  hour_local: {min: 0, max: 23, unit: h}
+  device_age_days: {min: 0, unit: days}
+  card_type: {values: [debit, credit, prepaid]}
+monotone: {merchant_risk: increasing, tx_count_24h: increasing}
+actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input, freeze_training,
+          quarantine_batch, fallback_model, manual_review]
 action_values:                   # fill the placeholders of the actions' commands
   namespace: fraud
   virtual_service: fraud-v3
   deployment: fraud-v3
   destination_rule: feature-store
+  feature_view: payment_inputs
+  training_job: fraud-v3-training
+  exclusions: fraud-v3-training-exclusions
 segment_values:                  # those that depend on where the trouble is; weights as routed on 2026-11-19
   zone=a: {from_index: "0", from_subset: zone-a, from_weight_before: "38",
           to_index: "1", to_subset: zone-b, to_weight: "79", to_weight_before: "41"}
@@ -211,7 +240,10 @@ def truth(seed: int) -> dict[str, object]:
 def write(folder: Path, seed: int) -> list[Path]:
     """Write the model file, the logs and the truth below `folder`; return what was written."""
     logs = folder / NAME
-    written = write_daily(request_log(scenario(), seed), PREDICTION_TYPES, logs / "predictions", by="ts")
+    log = request_log(scenario(), seed)
+    written = write_daily(log, PREDICTION_TYPES, logs / "predictions", by="ts")
+    for name, table in tables(log, seed).items():
+        written.append(write_table(table, column_types(table), logs / f"{name}.parquet"))
     written += [
         write_table(changes(), CHANGE_TYPES, logs / "changes.parquet"),
         write_table(metrics(seed), METRIC_TYPES, logs / "metrics.parquet"),

@@ -83,8 +83,16 @@ expect:                          # what an input may hold, whatever the past hel
 {expect}
 monotone: {monotone}
 invariant: {invariant}           # the score must not depend on these
-actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input]
-action_values: {{namespace: {short}, virtual_service: {name}, deployment: {name}, destination_rule: feature-store}}
+actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input, freeze_training,
+          quarantine_batch, fallback_model, manual_review]
+action_values:                   # fill the placeholders of the actions' commands
+  namespace: {short}
+  virtual_service: {name}
+  deployment: {name}
+  destination_rule: feature-store
+  feature_view: {short}_inputs
+  training_job: {name}-training
+  exclusions: {name}-training-exclusions
 governance:
   data: [personal]
   frameworks: {frameworks}
@@ -103,7 +111,7 @@ def model_file(scene: Scene, name: str) -> str:
     days = min(14, max(1, round((scene.end - scene.start).total_seconds() / 86400) - 1))
     return _TEMPLATE.format(
         name=name,
-        short=business.name,
+        short=name.partition("-v")[0],
         before=business.versions[0],
         current=business.versions[1],
         description=business.description,

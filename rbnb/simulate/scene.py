@@ -178,7 +178,7 @@ def scene(
         label_delay=delay,
         predictions=_log(world, traffic, struck, (*blips, *slow), end - delay),
         training=_typed(_timed(learned.table, "ingested"), about),
-        lineage=_timed(lineage(about, end), "time"),
+        lineage=_timed(lineage(about.versions, end), "time"),
         trusted=_typed(_timed(trusted(about, _TRUSTED_ROWS, end, seed), "checked"), about),
         recomputed=_recomputed(world, end, distractors=distractors),
         changes=surroundings.changes(about, rollouts, end, changes, distractors=distractors),

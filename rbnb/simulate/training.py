@@ -23,10 +23,11 @@ from rbnb.simulate.world import World, become, draw_inputs, pick
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rbnb.simulate.business import Column
     from rbnb.simulate.faults.base import Fault
-    from rbnb.simulate.traffic import Millis
+    from rbnb.simulate.traffic import Floats, Millis
 
-__all__ = ["BATCH", "Lessons", "lessons", "lineage", "trusted"]
+__all__ = ["BATCH", "Lessons", "batches", "lessons", "lineage", "moments", "trusted"]
 
 BATCH = timedelta(days=5)
 _BATCHES = 14
@@ -65,16 +66,15 @@ class Lessons:
 
 def lessons(business: Business, n: int, end: datetime, faults: Iterable[Fault], seed: int, *, uneven: bool) -> Lessons:
     """Make the training table of `n` rows, with the faults; `uneven` lets one source bring other requests."""
-    last = end - _LAST
     rng = stream(seed, "training")
-    at = np.sort(rng.integers(millis(last - _BATCHES * BATCH), millis(last), n))
+    at = moments(n, end, rng)
     source = pick(rng, business.sources, n)
     unlike = (source == list(business.sources)[-1]) * 0.6 if uneven else np.zeros(n)
     table = _rows(business, at, seed + 1, unlike)
     table.insert(0, "row", [f"tr-{number:06d}" for number in range(1, n + 1)])
     table.insert(1, "ingested", at)
     table.insert(2, "source", source)
-    table.insert(3, "batch", _batch_names(at, last))
+    table.insert(3, "batch", batches(at, end))
     made = Lessons(business, seed, table)
     for fault in faults:
         fault.teach(made)
@@ -92,11 +92,11 @@ def trusted(business: Business, n: int, end: datetime, seed: int) -> pd.DataFram
     return table
 
 
-def lineage(business: Business, end: datetime) -> pd.DataFrame:
+def lineage(versions: tuple[str, str, str], end: datetime) -> pd.DataFrame:
     """Return which version was trained on which batch and when: ``version``, ``batch``, ``time``."""
     last = end - _LAST
     rows = []
-    for version, before in zip(business.versions, _TRAINED, strict=True):
+    for version, before in zip(versions, _TRAINED, strict=True):
         trained = end - before
         for number in range(_BATCHES):
             start = last - (_BATCHES - number) * BATCH
@@ -105,7 +105,7 @@ def lineage(business: Business, end: datetime) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["version", "batch", "time"])
 
 
-def _rows(business: Business, at: Millis, seed: int, unlike: np.ndarray) -> pd.DataFrame:
+def _rows(business: Business, at: Millis, seed: int, unlike: Floats) -> pd.DataFrame:
     z, values = draw_inputs(business, at, seed)
     z[business.importance()[1]] += unlike
     world = World(business, seed, at, pd.DataFrame(index=range(len(at))), np.arange(len(at)), z, values)
@@ -114,8 +114,15 @@ def _rows(business: Business, at: Millis, seed: int, unlike: np.ndarray) -> pd.D
     return world.frame(world.inputs).assign(label=label.astype(np.int8))
 
 
-def _batch_names(at: Millis, last: datetime) -> np.ndarray:
-    starts = [last - (_BATCHES - number) * BATCH for number in range(_BATCHES)]
+def moments(n: int, end: datetime, rng: np.random.Generator) -> Millis:
+    """Draw when `n` training rows were ingested, in order."""
+    last = end - _LAST
+    return np.sort(rng.integers(millis(last - _BATCHES * BATCH), millis(last), n))
+
+
+def batches(at: Millis, end: datetime) -> Column:
+    """Return the batch each time falls in."""
+    starts = [end - _LAST - (_BATCHES - number) * BATCH for number in range(_BATCHES)]
     place = np.searchsorted([millis(start) for start in starts], at, side="right") - 1
     return np.array([_name(start) for start in starts], dtype=object)[place]
 

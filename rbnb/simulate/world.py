@@ -1,9 +1,9 @@
 """A world of requests in the making: what arrives, what the model is served, what it answers.
 
 `draw` makes the healthy part from a seed; `live` lets the faults strike step by step. Rules: each input
-draws from its own stream, so a fault leaves all others as they were; about three requests in a hundred
-are asked again within minutes, with the same inputs; everything is done on whole columns, so that a
-million requests take seconds.
+draws from its own stream, so a fault leaves all others as they were; a few requests are asked again
+within minutes, with the same inputs; everything is done on whole columns, so that a million requests take
+seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["World", "draw", "draw_inputs", "live", "pick"]
 
-_REPEATED = 0.03
 _SCORE_DECIMALS = 6
 
 
@@ -96,7 +95,7 @@ def draw(business: Business, at: Millis, first: str, rollouts: tuple[Rollout, ..
     requests = places(len(at), seed)
     requests["source"] = pick(stream(seed, "source"), business.sources, len(at))
     requests["version"] = versions(at, requests["host"], first, rollouts)
-    origin = _repeats(at, seed)
+    origin = _repeats(at, business.repeated, seed)
     for name in ("region", "channel", "source"):
         requests[name] = requests[name].to_numpy()[origin]
     z, values = draw_inputs(business, at, seed)
@@ -187,12 +186,12 @@ def _chosen(one: Category, hours: Floats, seed: int) -> Column:
     return day
 
 
-def _repeats(at: Millis, seed: int) -> NDArray[np.int64]:
+def _repeats(at: Millis, share: float, seed: int) -> NDArray[np.int64]:
     """Return which request each one repeats: for a few, one of the last ten minutes that is itself no repeat."""
     rng = stream(seed, "repeats")
     n = len(at)
     origin = np.arange(n)
-    again = rng.random(n) < _REPEATED
+    again = rng.random(n) < share
     earlier = np.searchsorted(at, at - rng.integers(MINUTE // 2, 10 * MINUTE, n))
     recent = (earlier < origin) & (at - at[np.minimum(earlier, n - 1)] < 15 * MINUTE)
     chosen = again & recent

@@ -137,16 +137,23 @@ def scan(bad: Table, n: Table, rates: Table, *, scatter: float = 1.0) -> list[St
     """
     usual = np.clip(np.broadcast_to(rates if rates.ndim == 2 else rates[:, None], bad.shape), 1e-6, 1 - 1e-6)
     best: list[Stretch | None] = [None] * len(bad)
-    for part in _TRIED:
-        raised = usual + (1 - usual) * part
+    for part in (*_TRIED, None):
+        # the last time at the rate that was found, which is what dates the start best
+        raised = usual + (1 - usual) * part if part is not None else _raised(usual, best)
         gain = bad * np.log(raised / usual) + (n - bad) * np.log((1 - raised) / (1 - usual))
         for row, (first, last) in enumerate(_best_runs(gain)):
             inside = slice(first, last + 1)
             found = _measured(row, first, last, bad[row, inside], n[row, inside], usual[row, inside], scatter)
             known = best[row]
-            if found is not None and (known is None or found.ratio > known.ratio):
+            if found is not None and (known is None or found.ratio > known.ratio or part is None):
                 best[row] = found
     return sorted((one for one in best if one is not None), key=lambda one: (-one.ratio, one.slice))
+
+
+def _raised(usual: Table, best: list[Stretch | None]) -> Table:
+    """Return for each slice the rate found in its stretch, at least a little above what is usual."""
+    found = np.array([one.share if one is not None else 0.0 for one in best])[:, None]
+    return np.clip(np.maximum(found, usual * 1.05), 1e-6, 1 - 1e-6)
 
 
 def _best_runs(gain: Table) -> list[tuple[int, int]]:

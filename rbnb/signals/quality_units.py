@@ -92,10 +92,13 @@ def unit_suspicion(name: str, now: Floats, then: Floats, groups: Sequence[Marks]
     density = _Density(known)
     plain = density.at(logs)
     base, best = density.at(usual), None
+    # every so many, so that a test of forty factors stays cheap
+    sample = known[:: max(len(known) // 4000, 1)]
     for step in _candidates(logs, known, groups):
         with np.errstate(invalid="ignore"):
             marks = density.at(logs - step) - plain > _ODDS
-        if int(marks.sum()) < 6:
+        usually = float(np.mean(density.at(sample - step) - density.at(sample) > _ODDS)) * len(now)
+        if int(marks.sum()) < usually + 2 * math.sqrt(usually) + 6:
             continue
         sees = float(np.mean(density.at(known) - density.at(known + step) > _ODDS))
         if sees < _SEES:
@@ -132,13 +135,17 @@ def _candidates(logs: Floats, known: Floats, groups: Sequence[Marks]) -> list[fl
 def _gain(density: _Density, logs: Floats, plain: Floats, step: float, groups: Sequence[Marks]) -> float:
     """Return the best log likelihood ratio of a mixture with the changed values, over all rows and over each group."""
     ratio = np.exp(np.clip(density.at(logs - step) - plain, -30, 30))
-    found = 0.0
-    for rows in (np.ones(len(logs), bool), *groups):
-        held = ratio[rows & np.isfinite(ratio)]
-        if len(held) < 10:
-            continue
-        found = max(found, *(float(np.log1p(p * (held - 1)).sum()) for p in (0.02, 0.1, 0.3, 0.7, 0.98)))
-    return found
+    return _best_gain(np.where(np.isfinite(ratio), ratio, 1.0), _together(groups, len(logs)), (0.02, 0.1, 0.3, 0.7, 0.98))
+
+
+def _together(groups: Sequence[Marks], n: int) -> Floats:
+    """Return all rows, and each group, as the rows of one table."""
+    return np.stack([np.ones(n, bool), *groups]).astype(np.float64)
+
+
+def _best_gain(ratio: Floats, groups: Floats, shares: Sequence[float]) -> float:
+    """Return the largest log likelihood ratio over groups and shares of a mixture, from the ratio of each row."""
+    return max(float((groups @ np.log1p(share * (ratio - 1))).max()) for share in shares)
 
 
 def _settled(step: float, marked: Floats, known: Floats) -> float:
@@ -229,13 +236,10 @@ def clock_suspicion(
     log = np.log((counts + 0.1) / (counts.sum() + 0.1 * size))
     steps = [step for step in range(-14, 15) if step] if size > 24 else [s for s in range(-11, 13) if s]
     best: tuple[float, int, Marks] | None = None
+    together = _together(groups, len(current))
     for step in steps:
         odds = np.where(current >= 0, log[(current - step) % size] - log[current], 0.0)
-        ratio = np.exp(np.clip(odds, -30, 30))
-        everyone = np.ones(len(current), bool)
-        gain = max(
-            float(np.log1p(p * (ratio[rows] - 1)).sum()) for p in (0.05, 0.5, 0.98) for rows in (everyone, *groups)
-        )
+        gain = _best_gain(np.exp(np.clip(odds, -30, 30)), together, (0.05, 0.5, 0.98))
         if gain > _ODDS and (best is None or gain > best[0]):
             best = (gain, step, odds > _ODDS)
     if best is None:

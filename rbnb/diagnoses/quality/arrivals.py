@@ -1,9 +1,8 @@
 """Did everything arrive: requests by hour against the same hours before, feeds that fell silent, a log that stopped.
 
 Rules: what is usual is the same hour of the week, or of the day, in the reference; a lack is a stretch of time, sought
-by the likelihood ratio of the Poisson over the scatter of the usual counts; a slice is held against its own share
-of the usual traffic. Where a request was served (host, zone, version) is balanced by routers: such a slice
-lacks requests only if the whole does too.
+by the likelihood ratio of the Poisson over the scatter of the usual counts. Where a request was served (host, zone, version) is balanced by routers: such a slice
+lacks requests only if the whole does too. A slice is held against what the others sent at the same time.
 """
 
 from __future__ import annotations
@@ -39,7 +38,8 @@ _SERVED = ("host", "node", "instance", "machine", "pod", "zone", "availability_z
 class Lack:
     """A stretch in which fewer requests arrived than usual.
 
-    `where` is the slice, ``""`` for all; `onset` and `ended` are epoch seconds, None where it goes on.
+    `where` is the slice, ``""`` for all; `onset` and `ended` are epoch seconds, None where it goes on; `stopped`
+    is true of a log that ended before the clock.
     """
 
     where: str
@@ -48,6 +48,7 @@ class Lack:
     held: float
     expected: float
     ratio: float
+    stopped: bool = False
 
     @property
     def volume(self) -> float:
@@ -79,7 +80,7 @@ def measure_arrivals(
     *,
     leave_out: tuple[tuple[int, int], ...] = (),
     until: int = 0,
-    certain: float = 18.0,
+    certain: float = 12.0,
 ) -> Arrivals:
     """Measure volume, missing hours and silent slices.
 
@@ -108,9 +109,13 @@ def measure_arrivals(
     lacks = _lacks("", times, held, usual, scatter, size, certain)
     silent, after = _silence(past[inside], hours[inside], end, until, scatter)
     for column, frame in parts.items():
-        lacks += _of_slices(column, frame, times, (usual, held), (past[inside], hours[inside]), scatter, size, certain)
+        # where requests are served is balanced by routers: there a lack of one is a lack only if the whole lacks too
+        if lacks or not served_at(column):
+            lacks += _of_slices(column, frame, times, held, (past[inside], hours[inside]), size, certain)
     lacks.sort(key=lambda lack: -lack.ratio)
     kept = _narrowed(lacks)
+    if silent.value is not None and silent.value / scatter >= certain:
+        kept.insert(0, Lack("", end, None, 0.0, silent.value, silent.value / scatter, stopped=True))
     return Arrivals(times, held, usual, tuple(kept), (*_signals(held, usual, kept, size), silent, after))
 
 
@@ -156,20 +161,26 @@ def _lacks(
     """Return the surest stretch with too few requests, if it is sure."""
     best: tuple[float, int, int] | None = None
     for rate in _TRIED:
-        gain = held * math.log(rate) + usual * (1 - rate)
-        sums = np.concatenate([[0.0], np.cumsum(gain)])
-        lowest = np.minimum.accumulate(sums[:-1])
-        last = int(np.argmax(sums[1:] - lowest))
-        first = int(np.argmin(sums[: last + 1]))
-        ratio = _ratio(float(held[first : last + 1].sum()), float(usual[first : last + 1].sum())) / scatter
-        if best is None or ratio > best[0]:
-            best = (ratio, first, last)
+        found = _run(held, usual, rate, scatter)
+        best = found if best is None or found[0] > best[0] else best
     if best is None or best[0] < certain:
         return []
-    ratio, first, last = best
+    # once more at the rate that was found, which is what dates its start best
+    inside = slice(best[1], best[2] + 1)
+    ratio, first, last = _run(held, usual, max(float(held[inside].sum() / usual[inside].sum()), 0.01), scatter)
     inside = slice(first, last + 1)
     ended = None if last >= len(times) - 1 else int(times[last]) + size
     return [Lack(where, int(times[first]), ended, float(held[inside].sum()), float(usual[inside].sum()), ratio)]
+
+
+def _run(held: Counts, usual: Counts, rate: float, scatter: float) -> tuple[float, int, int]:
+    """Return the run of buckets likeliest to have `rate` times the usual requests: its ratio, first and last."""
+    gain = held * math.log(rate) + usual * (1 - rate)
+    sums = np.concatenate([[0.0], np.cumsum(gain)])
+    lowest = np.minimum.accumulate(sums[:-1])
+    last = int(np.argmax(sums[1:] - lowest))
+    first = int(np.argmin(sums[: last + 1]))
+    return _ratio(float(held[first : last + 1].sum()), float(usual[first : last + 1].sum())) / scatter, first, last
 
 
 def _ratio(held: float, expected: float) -> float:
@@ -182,39 +193,49 @@ def _of_slices(
     column: str,
     frame: pd.DataFrame,
     times: NDArray[np.int64],
-    whole: tuple[Counts, Counts],
+    held: Counts,
     past: tuple[NDArray[np.int64], Counts],
-    scatter: float,
     size: int,
     certain: float,
 ) -> list[Lack]:
-    usual, held = whole
+    """Hold each slice against the others: what it usually sends while these send as much as they do."""
     hours, counts = past
     found = []
-    before = frame[(frame["bucket"] >= hours[0]) & (frame["bucket"] <= hours[-1] + _HOUR)]
-    shares = before.groupby("value", observed=True)["n"].sum() / max(float(counts.sum()), 1.0)
-    for value, share in shares.items():
-        expected = usual * float(share)
-        if expected.sum() < _EXPECTED or share > 0.9:
+    for value, rows in frame.groupby("value", observed=True, sort=True):
+        usual = _on(np.arange(hours[0], hours[-1] + _HOUR, _HOUR), rows, _HOUR)[(hours - hours[0]) // _HOUR]
+        share = float(usual.sum()) / max(float(counts.sum()), 1.0)
+        mine = _on(times, rows)
+        if not 0 < share <= 0.9 or not _still_sent(rows, hours):
             continue
-        mine = _on(times, frame[frame["value"] == value])
-        for lack in _lacks(f"{column}={value}", times, mine, expected, scatter, size, certain):
-            if _still_sent(frame, str(value), hours) and not (served_at(column) and _moved(lack, times, held, usual)):
-                found.append(lack)
+        by_hour = _shares_by_hour(hours, usual, counts, share)
+        part = by_hour[times // _HOUR % 24]
+        expected = (held - mine) * part / (1 - part)
+        if expected.sum() >= _EXPECTED:
+            scatter = _scatter_of_share(hours, usual, counts, by_hour)
+            found += _lacks(f"{column}={value}", times, mine, expected, scatter, size, certain)
     return found
 
 
-def _still_sent(frame: pd.DataFrame, value: str, hours: NDArray[np.int64]) -> bool:
+def _shares_by_hour(hours: NDArray[np.int64], usual: Counts, counts: Counts, share: float) -> Counts:
+    """Return the usual share of a slice at each hour of the day, with the hours beside it and a little of the whole."""
+    of_day = hours // _HOUR % 24
+    mine, whole = (np.bincount(of_day, values, minlength=24) for values in (usual, counts))
+    mine, whole = (v + np.roll(v, 1) + np.roll(v, -1) for v in (mine, whole))
+    return np.clip((mine + 50 * share) / (whole + 50), 1e-4, 0.95)
+
+
+def _scatter_of_share(hours: NDArray[np.int64], usual: Counts, counts: Counts, by_hour: Counts) -> float:
+    """Return how much more a share scatters from hour to hour than the binomial, at least 1; a tenth is trimmed."""
+    part = by_hour[hours // _HOUR % 24]
+    full = counts > 0
+    chi = (usual[full] - counts[full] * part[full]) ** 2 / (counts[full] * part[full] * (1 - part[full]))
+    return max(float(np.sort(chi)[: max(int(0.9 * len(chi)), 1)].mean()) / 0.6, 1.0)
+
+
+def _still_sent(rows: pd.DataFrame, hours: NDArray[np.int64]) -> bool:
     """Whether a slice still sent requests late in the reference; one that was retired long ago is not missed."""
-    late = frame[(frame["value"] == value) & (frame["bucket"] > hours[-1] - 86_400) & (frame["bucket"] <= hours[-1])]
+    late = rows[(rows["bucket"] > hours[-1] - 86_400) & (rows["bucket"] <= hours[-1])]
     return float(late["n"].sum()) >= 5
-
-
-def _moved(lack: Lack, times: NDArray[np.int64], held: Counts, usual: Counts) -> bool:
-    """Whether others took over what a slice lacks: then the whole lacks less than half of it."""
-    inside = (times >= lack.onset) & (times < (lack.ended or int(times[-1]) + 1_000_000))
-    missing = float(usual[inside].sum() - held[inside].sum())
-    return missing < 0.5 * (lack.expected - lack.held)
 
 
 def _narrowed(lacks: list[Lack]) -> list[Lack]:
@@ -261,6 +282,7 @@ def _undefined(held: Counts) -> tuple[Signal, ...]:
 def _signals(held: Counts, usual: Counts, lacks: list[Lack], size: int) -> list[Signal]:
     method = "requests over those usual at these hours, in the stretch that lacks most, else over the window"
     n, expected, where = float(held.sum()), float(usual.sum()), ""
+    lacks = [lack for lack in lacks if not lack.stopped]
     if lacks:
         n, expected, where = lacks[0].held, lacks[0].expected, lacks[0].where
     value = n / expected if expected > 0 else None

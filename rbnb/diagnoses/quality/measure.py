@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.data import Span
-from rbnb.diagnoses.quality.arrivals import Arrivals, measure_arrivals
+from rbnb.diagnoses.quality.arrivals import Arrivals, Lack, measure_arrivals
 from rbnb.diagnoses.quality.rows import LEARN, Compared
 from rbnb.diagnoses.quality.schema import SchemaBreak, schema_breaks
 from rbnb.diagnoses.quality.suspects import suspicions
@@ -54,13 +54,16 @@ class QualitySettings:
     Parameters
     ----------
     certain
-        Log likelihood ratio from which a stretch of wrong rows, or of lacking requests, is no chance, after all
-        columns, slices and stretches that are tried.
+        Log likelihood ratio from which a stretch of wrong rows is no chance, after all columns, slices and stretches
+        that are tried.
+    certain_lack
+        The same for requests that did not arrive, where far fewer are tried.
     change_hours
         How long before the onset a change is suspected.
     """
 
     certain: float = 18.0
+    certain_lack: float = 12.0
     change_hours: float = 6.0
 
 
@@ -157,8 +160,7 @@ class DataQuality:
         """Volume against what is usual at these hours, in all and by slice."""
         scope = self.scope
         first, size = scope.reference_start, self.rows.bucket
-        total = self.data.volume(first, scope.end, size)
-        parts = {name: self.data.volume(first, scope.end, size, by=name) for name in self.rows.segments}
+        total, parts = self._volume(""), {name: self._volume(name) for name in self.rows.segments}
         return measure_arrivals(
             total,
             parts,
@@ -166,8 +168,15 @@ class DataQuality:
             (first, min(scope.reference_end, scope.start)),
             leave_out=scope.leave_out,
             until=int(scope.now.timestamp()),
-            certain=self.settings.certain,
+            certain=self.settings.certain_lack,
         )
+
+    def _volume(self, by: str) -> pd.DataFrame:
+        # rows that are all there are counted as they lie in memory; of thinned ones the engine counts all
+        held = self.rows.volume(by)
+        if held is not None:
+            return held
+        return self.data.volume(self.scope.reference_start, self.scope.end, self.rows.bucket, by=by)
 
     @cached_property
     def schema(self) -> list[SchemaBreak]:
@@ -292,10 +301,24 @@ class DataQuality:
         if self.ended is not None:
             since &= epochs < self.ended
         since |= touched
+        lack = next((lack for lack in self.arrivals.lacks if not lack.stopped), None)
+        usual = float(self.arrivals.usual[self._stretch_of(lack)].sum()) if lack else float(self.arrivals.usual.sum())
+        lost = Signal(
+            "requests_missing",
+            min((lack.expected - lack.held) / usual, 1.0) if lack and usual else 0.0,
+            "share",
+            n,
+            "requests that did not arrive, of those usual in that stretch",
+            where=lack.where if lack else "",
+        )
         told = "requests with a wrong value, of those since the onset"
         whole = share_excess("requests_touched_window", int(touched.sum()), n, 0, 0, method="of the whole window")
         share = share_excess("requests_touched", int(touched.sum()), int(since.sum()), 0, 0, method=told)
-        return [replace(share, reason=""), replace(whole, reason=""), self._decisions, *self._course]
+        return [replace(share, reason=""), replace(whole, reason=""), lost, self._decisions, *self._course]
+
+    def _stretch_of(self, lack: Lack) -> NDArray[np.bool_]:
+        times = self.arrivals.times
+        return np.asarray((times >= lack.onset) & (times < (lack.ended or self.scope.end)), dtype=bool)
 
     @property
     def _decisions(self) -> Signal:
@@ -320,7 +343,7 @@ class DataQuality:
             reason = "nothing was found to last" if not self.found else "since when cannot be told"
             return [
                 Signal("duration", None, "minutes", 0, "end minus onset", reason=reason),
-                Signal("recovered", None, "flag", 0, "rows after the stretch are as usual", reason=reason),
+                Signal("recovered", 0.0, "flag", 0, "rows after the stretch are as usual", reason=reason),
             ]
         end = self.ended or self.scope.end
         n = int(self.touched.sum())

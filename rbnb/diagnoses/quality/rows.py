@@ -84,6 +84,19 @@ class Compared:
         """Every segment column as codes."""
         return [found for name in self.segments if (found := self._sliced(name)) is not None]
 
+    def volume(self, by: str = "") -> pd.DataFrame | None:
+        """Count requests by bucket, and by slice, as `Profiles.volume` does; None where rows were thinned."""
+        import pandas as pd
+
+        if any(len(frame) < frame.attrs.get("of", 0) for frame in (self.now, self.then)):
+            return None
+        both = [frame[["epoch", *([f"segment_{by}"] if by else [])]] for frame in (self.then, self.now)]
+        held = pd.concat(both, ignore_index=True)
+        bucket = held["epoch"] // self.bucket * self.bucket
+        value = held[f"segment_{by}"].astype(object) if by else ""
+        counted = pd.DataFrame({"bucket": bucket, "value": value}).value_counts(sort=False)
+        return counted.rename("n").reset_index()
+
     def _sliced(self, name: str) -> Slices | None:
         import pandas as pd
 

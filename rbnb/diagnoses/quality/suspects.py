@@ -178,7 +178,7 @@ def _moved(now: NDArray[np.float64], then: NDArray[np.float64], rows: Compared) 
     if len(known) < 200:
         return False
     # below these lie one, five … in a hundred of the reference; in a group of a dozen rows many more must
-    low, high = np.quantile(known, (0.05, 0.95))
+    low, first, last, high = np.quantile(known, (0.05, 0.3, 0.7, 0.95))
     for inside in (np.ones(len(now), bool), *rows.groups):
         held = now[inside]
         held = held[np.isfinite(held)]
@@ -187,8 +187,7 @@ def _moved(now: NDArray[np.float64], then: NDArray[np.float64], rows: Compared) 
         outside = float(np.mean((held < low) | (held > high)))
         if outside > 0.1 + 3 * (0.09 / len(held)) ** 0.5:
             return True
-        middle = np.quantile(known, (0.3, 0.7))
-        if not middle[0] <= np.median(held) <= middle[1] and len(held) >= 20:
+        if len(held) >= 20 and not first <= np.median(held) <= last:
             return True
     return False
 

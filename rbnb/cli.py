@@ -326,6 +326,42 @@ def note(
 
 
 @app.command()
+def baseline(
+    model: Annotated[str, typer.Argument(help="The model: the name of its file.")],
+    review: Annotated[
+        bool, typer.Option("--review", help="Show what a change of thresholds would have done, and write nothing.")
+    ] = False,
+    at: Annotated[
+        str, typer.Option(help="Where history ends, ISO 8601 with a zone. Default: the newest full hour.")
+    ] = "",
+    history: Annotated[str, typer.Option(help="How far history reaches back, such as 4w or P28D.")] = "8w",
+    incident: Annotated[
+        list[str] | None,
+        typer.Option(metavar="START/END", help="An incident that is not on record; may be repeated."),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(metavar="START/END", help="A stretch not to learn from; may be repeated.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Share of healthy windows that may breach.")] = 0.005,
+    as_json: AsJson = False,
+) -> None:
+    """Learn thresholds from a model's history, one a signal and hour of the week; later runs use them."""
+    from rbnb.baselines import Asked
+    from rbnb.baselines.telling import learned_rows, review_rows
+    from rbnb.terminal import columns_of, show_lines
+
+    workspace = _workspace()
+    asked = Asked(model, at, history, tuple(leave_out or ()), tuple(incident or ()), rate)
+    told = workspace.review_baseline(asked) if review else workspace.baseline(asked)
+    if as_json:
+        _print_json(told)
+        return
+    above, rows, below = review_rows(told) if review else learned_rows(told)
+    files = [] if review else [f"{told['file']}  {told['plot']}"]
+    show_lines([*above, "", *columns_of(rows), "", *below, *files])
+
+
+@app.command()
 def lab(
     incident: Annotated[str, typer.Argument(help="INC-…")],
     run: Annotated[str, typer.Option(help="A run other than the last.")] = "",

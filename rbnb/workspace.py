@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from rbnb.baselines import Asked
     from rbnb.incidents import Check, State
     from rbnb.inventory import ModelFile
     from rbnb.runner import Outcome, Progress, Runner
@@ -378,6 +379,30 @@ class Workspace:
             If there is no text, or the time cannot be read or lies in the future.
         """
         return self.incident(name).note(text, by=by, seen_at=seen_at, about=about)
+
+    def baseline(self, asked: Asked) -> dict[str, Any]:
+        """Learn thresholds from a model's history and write them, known incidents left out; return what was learned.
+
+        Raises
+        ------
+        UsageError
+            If a name or a time is wrong, or the baseline that is there was changed by hand.
+        DataError
+            If history is too short, or nothing can be learned from it.
+        """
+        from rbnb.baselines import walk_history, write_baseline
+        from rbnb.baselines.telling import summary_of
+
+        walked = walk_history(self.places, asked, self._episodes({"model": asked.model}))
+        written = write_baseline(walked, self.places.baselines, rate=asked.rate, now=self.clock(), by=user())
+        return {**summary_of(written), "file": self.shown(written.path), "plot": self.shown(written.plot)}
+
+    def review_baseline(self, asked: Asked) -> dict[str, Any]:
+        """Return what learned thresholds would have done in a model's history, and write nothing."""
+        from rbnb.baselines import review_baseline, walk_history
+
+        walked = walk_history(self.places, asked, self._episodes({"model": asked.model}))
+        return review_baseline(walked, self.places, asked.rate)
 
     @staticmethod
     def init(folder: Path, *, samples: bool = True) -> list[Path]:

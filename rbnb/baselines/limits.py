@@ -28,6 +28,8 @@ ENOUGH = 72
 _LEAN = 4
 #: Values beyond a limit that are wanted before their own quantile is taken; with fewer the tail is extrapolated.
 _BEYOND = 10
+#: The least spread of an hour, as a share of that of all hours: a few values that agree by chance are no certainty.
+_LEAST = 0.5
 _WEEK = 604_800
 
 
@@ -104,6 +106,9 @@ def learn(end: Hours, hour: Hours, value: Floats, *, unit: str, direction: str, 
     sign = 1.0 if direction == "above" else -1.0
     forward, back = _SCALES.get(unit, (_same, _same))
     end, hour, even = end[known], hour[known], sign * forward(value[known])
+    if (even == even[0]).all():
+        same = back(np.full(WEEK_HOURS, sign * even[0]))
+        return Learned(same, dict.fromkeys(rates, same), int(known.sum()))
     profile = _profile(hour, even)
     residuals = _residuals(end, hour, even)
     limits = {rate: back(sign * (profile.level + upper_end(residuals, rate) * profile.scale)) for rate in rates}
@@ -148,15 +153,20 @@ def _profile(hour: Hours, value: Floats) -> _Profile:
     if whole <= 0:
         # the same number nearly everywhere: what little there is of deviation is all there is to go by
         whole = max(float(np.quantile(np.abs(rest), 0.99)) / 2.3263, 1e-12)
-    scale = _leaning(hour, rest, lambda part: math.log(max(_spread(part), 0.25 * whole)))
+    scale = _leaning(hour, rest, lambda part: math.log(max(_mad(part), _LEAST * whole)))
     return _Profile(level, np.exp(scale))
 
 
+def _mad(rest: Floats) -> float:
+    return 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+
+
 def _spread(rest: Floats) -> float:
-    """Return a robust spread, the larger of what the middle and what the upper tenth say."""
-    middle = float(np.median(rest))
-    mad = 1.4826 * float(np.median(np.abs(rest - middle)))
-    return max(mad, (float(np.quantile(rest, 0.9)) - middle) / 1.2816)
+    """Return a robust spread, the larger of what the middle and what the upper tenth say.
+
+    For all hours together only: among the few values of one hour an incident nobody recorded is a tenth.
+    """
+    return max(_mad(rest), (float(np.quantile(rest, 0.9)) - float(np.median(rest))) / 1.2816)
 
 
 def _leaning(hour: Hours, value: Floats, of: Callable[[Floats], float]) -> Floats:

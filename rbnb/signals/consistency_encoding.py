@@ -1,8 +1,8 @@
 """What turned one value into another: naming an encoding fault by its arithmetic.
 
 Two ways in. `name_encoding` is given both values of the same requests, served and recomputed. `explain_scores`
-has only inputs and scores: it asks which change of an input, made before the known-good behaviour (a
-`rbnb.signals.consistency_expected.ScoreModel`) sees it, leads to the scores that were given. Rules: a fault is named only if it
+has only inputs and scores: it asks which change of an input, made before the known-good behaviour sees it (a
+`rbnb.signals.consistency_expected.ScoreModel`), leads to the scores that were given. Rules: a fault is named only if it
 explains most of the differences; the simplest explanation wins; what cannot be named is called "other".
 """
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from rbnb.signals.consistency_expected import ScoreModel
+    from rbnb.signals.consistency_expected import Prepared, ScoreModel
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
 __all__ = ["RATIOS", "Encoding", "explain_scores", "name_encoding"]
 
-#: Constant ratios that a changed unit leaves: powers of ten, seconds and minutes, hours, bytes.
-RATIOS = (10.0, 100.0, 1000.0, 1e6, 60.0, 3600.0, 24.0, 1024.0)
+#: Constant ratios that a changed unit leaves: twice, powers of ten, seconds and minutes, hours, bytes.
+RATIOS = (2.0, 10.0, 100.0, 1000.0, 1e6, 60.0, 3600.0, 24.0, 1024.0)
 _HOUR_UNITS = (1.0, 60.0, 3600.0, 3.6e6)
 #: Share of the differences that an explanation has to cover to be named.
 _MOST = 0.8
@@ -289,20 +289,24 @@ def explain_scores(
     if len(left) < 20 or total <= floor:
         return []
     found = []
+    ready = surrogate.prepare(some)
+    link = left + surrogate.expected(ready)
     for feature in features:
-        for kind, detail, changed, penalty in _changes(surrogate, some, feature):
-            rest = surrogate.residuals(some.assign(**{feature: changed}))
+        for kind, detail, changed, penalty in _changes(surrogate, some, feature, link, ready):
+            rest = link - surrogate.expected(surrogate.exchanged(ready, feature, changed))
             gain = (total - float((rest**2).sum())) / max(total - floor, 1e-12) - penalty
             found.append(Encoding(feature.removeprefix("feature_"), kind, detail, min(gain, 1.0), len(left)))
     kept = [one for one in found if one.explains > 0.1]
     return sorted(kept, key=lambda one: (-one.explains, one.feature, one.kind))
 
 
-def _changes(surrogate: ScoreModel, rows: pd.DataFrame, feature: str) -> list[tuple[str, str, pd.Series, float]]:
-    """Return what may have been done to an input: kind, words, the values as the model would have seen them, penalty."""
+def _changes(
+    surrogate: ScoreModel, rows: pd.DataFrame, feature: str, link: Floats, ready: Prepared
+) -> list[tuple[str, str, pd.Series, float]]:
+    """Return what may have been done to an input: kind, words, values as the model would see them, penalty."""
     values = rows[feature]
     if surrogate.kinds[feature] != "numerical":
-        return _category_changes(surrogate, rows, feature)
+        return _category_changes(surrogate, rows, feature, link, ready)
     found: list[tuple[str, str, pd.Series, float]] = []
     gone = values.isna()
     if gone.any():
@@ -326,20 +330,17 @@ def _changes(surrogate: ScoreModel, rows: pd.DataFrame, feature: str) -> list[tu
 
 
 def _category_changes(
-    surrogate: ScoreModel, rows: pd.DataFrame, feature: str
+    surrogate: ScoreModel, rows: pd.DataFrame, feature: str, link: Floats, ready: Prepared
 ) -> list[tuple[str, str, pd.Series, float]]:
     """Find the exchange of categories that leads to the scores best, and try all as unknown."""
     import pandas as pd
 
     levels = surrogate.coders[feature].levels[:24]
     values = rows[feature].astype(object)
-    scores = surrogate.residuals(rows) + surrogate.predict(rows)
-    errors = np.stack(
-        [
-            (scores - surrogate.predict(rows.assign(**{feature: pd.Series([level] * len(rows), dtype=object)}))) ** 2
-            for level in levels
-        ]
-    )
+    if not levels:
+        return []
+    as_level = (pd.Series([level] * len(rows), dtype=object) for level in levels)
+    errors = np.stack([(link - surrogate.expected(surrogate.exchanged(ready, feature, one))) ** 2 for one in as_level])
     image: dict[str, str] = {}
     for level in levels:
         inside = (values == level).to_numpy()

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Codes = NDArray[np.int64]
 
-__all__ = ["Coder", "ScoreModel", "coder_of", "fit_score_model", "to_link"]
+__all__ = ["Coder", "Prepared", "ScoreModel", "coder_of", "fit_score_model", "to_link"]
 
-_BINS, _LEVELS, _FIT_ROWS = 32, 60, 30_000
+_BINS, _LEVELS, _FIT_ROWS = 32, 60, 15_000
 _SHRINK = 8.0
 #: Share of the remaining variance a product must explain to be taken in.
 _WORTH = 0.01
@@ -113,6 +113,15 @@ def to_link(scores: Floats, *, odds: bool) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows as standardised numbers and bin codes, by input."""
+
+    bases: Mapping[str, list[Floats]]
+    codes: Mapping[str, Codes]
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreModel:
     """A model of the model; `spread` and `scale` are the standard deviations of held-out residuals and of scores.
 
@@ -144,12 +153,26 @@ class ScoreModel:
     explained: float
     n: int
 
+    def prepare(self, rows: pd.DataFrame) -> Prepared:
+        """Return rows as the model needs them, so that single inputs can be exchanged cheaply."""
+        return _prepare(rows, self.kinds, self.coders)
+
     def predict(self, rows: pd.DataFrame) -> Floats:
         """Return the expected score of each row, on the link scale."""
-        total = _design(rows, self.kinds, self.coders, self.products) @ self.weights
+        return self.expected(self.prepare(rows))
+
+    def expected(self, ready: Prepared) -> Floats:
+        """Return the expected score of prepared rows, on the link scale."""
+        total = _design(ready, self.products) @ self.weights
         for name, table in self.tables.items():
-            total += table[self.coders[name].codes(rows[name])]
+            total += table[ready.codes[name]]
         return np.asarray(np.clip(total, *self.ends), dtype=np.float64)
+
+    def exchanged(self, ready: Prepared, name: str, values: pd.Series) -> Prepared:
+        """Return prepared rows with other values of one input."""
+        codes = {**ready.codes, name: self.coders[name].codes(values)}
+        bases = {**ready.bases, name: self.coders[name].bases(values)} if name in ready.bases else ready.bases
+        return Prepared(bases, codes, ready.n)
 
     def residuals(self, rows: pd.DataFrame) -> Floats:
         """Return score minus expected score on the link scale; NaN where there is no finite score."""
@@ -202,50 +225,68 @@ def _some(places: Codes) -> Codes:
 
 def _fit(rows: pd.DataFrame, y: Floats, kinds: Mapping[str, str], *, odds: bool) -> ScoreModel:
     coders = {name: coder_of(rows[name], kind) for name, kind in kinds.items()}
-    products: tuple[tuple[int, int], ...] = ()
-    weights, left = _least_squares(_design(rows, kinds, coders, products), y)
-    products = _products(rows, kinds, coders, left)
-    if products:
-        weights, left = _least_squares(_design(rows, kinds, coders, products), y)
-    codes = {name: coder.codes(rows[name]) for name, coder in coders.items()}
+    ready = _prepare(rows, kinds, coders)
     tables = {name: np.zeros(coder.size) for name, coder in coders.items()}
+    categories = [name for name, kind in kinds.items() if kind != "numerical"]
+    _, left = _backfit(ready, y, (), tables, categories)
+    products = _products(ready, left)
+    tables = {name: np.zeros(coder.size) for name, coder in coders.items()}
+    weights, left = _backfit(ready, y, products, tables, categories)
     for _ in range(3):
-        for name, code in codes.items():
-            step = np.bincount(code, weights=left, minlength=len(tables[name]))
-            step /= np.bincount(code, minlength=len(tables[name])) + _SHRINK
-            tables[name] = tables[name] + step
-            left = left - step[code]
+        left = _smooth(left, ready, tables, list(kinds))
     ends = (float(y.min()), float(y.max()))
     return ScoreModel(odds, dict(kinds), coders, weights, products, tables, ends, 0.0, 0.0, 0.0, len(y))
 
 
-def _design(
-    rows: pd.DataFrame, kinds: Mapping[str, str], coders: Mapping[str, Coder], products: tuple[tuple[int, int], ...]
-) -> Floats:
-    columns: list[Floats] = [np.ones(len(rows))]
-    bases: list[Floats] = []
-    for name, kind in kinds.items():
-        if kind == "numerical":
-            bases += coders[name].bases(rows[name])
-        else:
-            code = coders[name].codes(rows[name])
-            columns += [(code == level).astype(np.float64) for level in range(min(coders[name].size, 24))]
-    return np.column_stack(columns + bases + [bases[i] * bases[j] for i, j in products])
+def _backfit(
+    ready: Prepared,
+    y: Floats,
+    products: tuple[tuple[int, int], ...],
+    tables: dict[str, Floats],
+    categories: list[str],
+) -> tuple[Floats, Floats]:
+    """Fit numbers by least squares and categories by their means in turn, and return weights and what is left.
 
-
-def _least_squares(design: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return ridge weights (a thousandth of a row each, so that equal columns do no harm) and what is left."""
+    Least squares has a ridge of a thousandth of a row, so that equal columns do no harm. Hastie & Tibshirani
+    (1990), Generalized Additive Models, 4.4, for the turns.
+    """
+    design = _design(ready, products)
     square = design.T @ design
     square[np.diag_indices_from(square)] += 1e-3
-    weights = np.linalg.solve(square, design.T @ y)
-    return np.asarray(weights), np.asarray(y - design @ weights)
+    solve = np.linalg.inv(square)
+    weights, left = np.zeros(design.shape[1]), y.copy()
+    for _ in range(4 if categories else 1):
+        step = solve @ (design.T @ left)
+        weights, left = weights + step, left - design @ step
+        left = _smooth(left, ready, tables, categories)
+    return weights, left
 
 
-def _products(
-    rows: pd.DataFrame, kinds: Mapping[str, str], coders: Mapping[str, Coder], left: Floats
-) -> tuple[tuple[int, int], ...]:
+def _smooth(left: Floats, ready: Prepared, tables: dict[str, Floats], names: list[str]) -> Floats:
+    """Add to each input's table the mean of what is left in each of its bins, and return what is left then."""
+    for name in names:
+        code, size = ready.codes[name], len(tables[name])
+        step = np.bincount(code, weights=left, minlength=size) / (np.bincount(code, minlength=size) + _SHRINK)
+        tables[name] = tables[name] + step
+        left = left - step[code]
+    return left
+
+
+def _prepare(rows: pd.DataFrame, kinds: Mapping[str, str], coders: Mapping[str, Coder]) -> Prepared:
+    numbers = [name for name, kind in kinds.items() if kind == "numerical"]
+    bases = {name: coders[name].bases(rows[name]) for name in numbers}
+    return Prepared(bases, {name: coders[name].codes(rows[name]) for name in kinds}, len(rows))
+
+
+def _design(ready: Prepared, products: tuple[tuple[int, int], ...]) -> Floats:
+    bases = [x for pair in ready.bases.values() for x in pair]
+    columns = [np.ones(ready.n), *bases, *(bases[i] * bases[j] for i, j in products)]
+    return np.column_stack(columns)
+
+
+def _products(ready: Prepared, left: Floats) -> tuple[tuple[int, int], ...]:
     """Return the pairs of standardised inputs whose product goes best with what is left, if it is worth it."""
-    bases = [x for name, kind in kinds.items() if kind == "numerical" for x in coders[name].bases(rows[name])]
+    bases = [x for pair in ready.bases.values() for x in pair]
     if not bases:
         return ()
     some = slice(0, 5000)

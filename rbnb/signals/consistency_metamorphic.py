@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.latency import share
 from rbnb.signals.consistency_repeats import differs, fingerprints
+from rbnb.signals.latency import share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -35,6 +35,9 @@ __all__ = [
     "usual_range",
 ]
 
+#: Seconds within which an answer may come from a cache.
+_HOUR = 3_600
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -176,7 +179,7 @@ def decision_gap(
 
 
 def repeated_scores(rows: pd.DataFrame, keys: NDArray[np.uint64], current: Flags) -> tuple[Signal, Flags]:
-    """Return how often a score is exactly that of an earlier request with other inputs, in excess of the reference.
+    """Return how often a score is exactly that of a request of the hour before with other inputs, beyond the usual.
 
     An answer taken from a cache for the wrong request looks like this. Scores that are rounded, or that many
     requests share anyway, are usual; the reference says how usual.
@@ -190,13 +193,14 @@ def repeated_scores(rows: pd.DataFrame, keys: NDArray[np.uint64], current: Flags
     current
         Which rows lie in the window.
     """
-    scores = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan)
-    order = np.lexsort((keys, rows["epoch"].to_numpy(dtype=np.int64), scores))
+    scores, epochs = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan), rows["epoch"].to_numpy(dtype=np.int64)
+    order = np.lexsort((keys, epochs, scores))
     same = (scores[order][1:] == scores[order][:-1]) & (keys[order][1:] != keys[order][:-1])
+    same &= epochs[order][1:] - epochs[order][:-1] <= _HOUR
     flags = np.zeros(len(rows), dtype=np.bool_)
     flags[order[1:][same]] = True
     n, m = int(current.sum()), int((~current).sum())
-    method = "scores exactly equal to that of an earlier request with other inputs"
+    method = "scores exactly equal to that of a request of the hour before with other inputs"
     usual = (int(flags[~current].sum()), m)
     return excess_share("score_repeated", int(flags[current].sum()), n, usual, method=method), flags
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from rbnb.model import Signal
 from rbnb.signals.consistency_encoding import name_encoding
-from rbnb.signals.latency import share
 from rbnb.signals.consistency_repeats import differs, excess_share
+from rbnb.signals.latency import share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rbnb.case import stages
+from rbnb.case import second_opinion, stages
 from rbnb.case.citing import citation_table, cite, observation_table, read_observations, responsible_for
 from rbnb.case.scraps import glue
 from rbnb.catalog import load_catalog, render
@@ -19,6 +20,7 @@ from rbnb.errors import ConfigError, UsageError
 from rbnb.governance import load_compliance, load_response
 from rbnb.inventory import ModelFile, find_model, load_model_file
 from rbnb.ledger import Ledger
+from rbnb.model import NotMeasured
 from rbnb.plots import Figure
 from rbnb.policy import (
     Circumstances,
@@ -39,11 +41,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rbnb.case.citing import Observation
+    from rbnb.case.second_opinion import SecondOpinion
     from rbnb.catalog import RenderedAction
     from rbnb.data import Extent
     from rbnb.diagnoses import Diagnosis
     from rbnb.ledger import Entry
-    from rbnb.model import Cause, Finding, NotMeasured, SegmentShare, Severity, Signal
+    from rbnb.model import Cause, Finding, SegmentShare, Severity, Signal
     from rbnb.policy import Policy
     from rbnb.scope import Scope
     from rbnb.view import View
@@ -110,6 +113,7 @@ class Case:
         self.not_measured: list[NotMeasured] = []
         self._decision: Decision | None = None
         self._severity: Severity | None = None
+        self._opinion: SecondOpinion | None = None
         self._finished: set[str] = set()
 
     @classmethod
@@ -367,6 +371,32 @@ class Case:
             )
         )
 
+    def second_opinion(self, wanted: bool = True) -> None:  # noqa: FBT001, FBT002 - a run parameter
+        """Show what Evidently says of the same features, and where and why it differs; after the triage.
+
+        It is asked in a process of its own on a bounded sample, and leaves its files in
+        ``evidence/second_opinion``; outside a run they are thrown away. Where there is none, the run goes on.
+
+        Parameters
+        ----------
+        wanted
+            The run parameter ``evidently_report``; without it nothing is asked or shown.
+
+        Raises
+        ------
+        UsageError
+            Before the triage.
+        """
+        if not wanted:
+            return
+        _ = self.decision
+        with tempfile.TemporaryDirectory() as elsewhere:
+            folder = (self.run_folder / "evidence" if self.run_folder else Path(elsewhere)) / "second_opinion"
+            self._opinion = second_opinion.ask(self.data, self.scope, self.findings, folder)
+        if not self._opinion.available:
+            self.not_measured.append(NotMeasured("second opinion by Evidently", self._opinion.why))
+        self.show(*second_opinion.opinion_views(self._opinion))
+
     def decision_record(self) -> None:
         """Show the proposal, what people have decided, what is open, and what was not measured."""
         self.show(*stages.decision_record(self.decision, self.severity, self.history, self.not_measured))
@@ -413,7 +443,10 @@ class Case:
             "triage": self._judged,
             "reproduce": lambda: {"materials": self.materials},
             "containment": lambda: {"proposal": stages.proposal_record(self.decision, self.severity, self.options)},
-            "decision_record": lambda: {"not_measured": self.not_measured},
+            "decision_record": lambda: {
+                "not_measured": self.not_measured,
+                "second_opinion": self._opinion.record() if self._opinion else None,
+            },
         }
         return of[stage]() if stage in of else {}
 

@@ -257,9 +257,7 @@ MIXED: dict[str, tuple[Family, ...]] = {
         ),
     ),
     "data_quality": (
-        Family(
-            "nulls and drift", _both(_from_source(broken.Nulls), _one(broken.NewMix)), ("nulls",), "data_drift"
-        ),
+        Family("nulls and drift", _both(_from_source(broken.Nulls), _one(broken.NewMix)), ("nulls",), "data_drift"),
         Family(
             "unit and unseen",
             _both(_from_source(broken.UnitChange), _from_source(broken.Unseen)),

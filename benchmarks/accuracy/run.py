@@ -51,7 +51,7 @@ _DIAGNOSES = {
 #: Verdicts that tell somebody that something is, or was, wrong.
 ALARMS = ("genuine", "transient", "infrastructure")
 
-LARGEST_LOG = 200_000
+LARGEST_LOG = 120_000
 _REFERENCE = timedelta(days=14)
 _WINDOWS = tuple(timedelta(hours=hours) for hours in (2, 6, 12, 24, 48, 96, 168))
 
@@ -126,16 +126,17 @@ def available(mode: str) -> bool:
     """Return whether a mode is there: template, policy and diagnosis."""
     package, _ = _DIAGNOSES[mode]
     files = ("policies/{}.yaml", "notebook_templates/{}.ipynb")
-    return all((_ROOT / one.format(mode)).is_file() for one in files) and (
-        _ROOT / "rbnb" / "diagnoses" / package / "hypotheses.py"
-    ).is_file()
+    return (
+        all((_ROOT / one.format(mode)).is_file() for one in files)
+        and (_ROOT / "rbnb" / "diagnoses" / package / "hypotheses.py").is_file()
+    )
 
 
-def simulated(scenario: Scenario) -> tuple[Scene, timedelta, timedelta, Plan]:
-    """Make the scene of a scenario; return it with the window, the reference, and what was put in."""
+def simulated(scenario: Scenario, largest: int = LARGEST_LOG) -> tuple[Scene, timedelta, timedelta]:
+    """Make the scene of a scenario, of at most about `largest` rows; return it with the window and the reference."""
     rng = random.Random(scenario.seed)
     end = END - timedelta(hours=rng.randrange(168))
-    window, reference = _spans(scenario)
+    window, reference = _spans(scenario, largest)
     onset = end - window * (1 - rng.uniform(0.2, 0.55))
     onset -= timedelta(seconds=onset.timestamp() % 60)
     versions = BUSINESSES[scenario.business].versions
@@ -157,18 +158,20 @@ def simulated(scenario: Scenario) -> tuple[Scene, timedelta, timedelta, Plan]:
         **given,
         **plan.more,
     )
-    return made, window, reference, plan
+    return made, window, reference
 
 
-def _spans(scenario: Scenario) -> tuple[timedelta, timedelta]:
+def _spans(scenario: Scenario, largest: int) -> tuple[timedelta, timedelta]:
     """Return a window and a reference in which so many rows make no log that is too long."""
     shortest = default_window(scenario.mode)
     if scenario.mode == "data_poisoning":
         return shortest, _REFERENCE
-    if scenario.rows * 2 > LARGEST_LOG:
+    if scenario.rows * 2 > largest:
         return _WINDOWS[-1], _WINDOWS[-1]
-    able = [one for one in (shortest, *_WINDOWS) if one >= shortest and scenario.rows * (1 + _REFERENCE / one) <= LARGEST_LOG]
-    return able[0], _REFERENCE
+    longer = [shortest, *(one for one in _WINDOWS if one > shortest)]
+    return next(
+        one for one in longer if scenario.rows * (1 + _REFERENCE / one) <= largest or one == longer[-1]
+    ), _REFERENCE
 
 
 def _per_hour(scenario: Scenario, end: datetime, window: timedelta, reference: timedelta) -> float:
@@ -196,9 +199,7 @@ def judged(
     data = ModelData(model, path.parent)
     length = window or f"{round(default_window(mode).total_seconds())}s"
     clock = model.clock("")
-    extent, scope = data.scope(
-        clock=clock, at=at, window=length, bucket=bucket, reference=reference, leave_out=""
-    )
+    extent, scope = data.scope(clock=clock, at=at, window=length, bucket=bucket, reference=reference, leave_out="")
     package, name = _DIAGNOSES[mode]
     parts = {part: importlib.import_module(f"rbnb.diagnoses.{package}.{part}") for part in ("hypotheses", "summary")}
     kind = getattr(importlib.import_module(f"rbnb.diagnoses.{package}"), name)
@@ -218,12 +219,12 @@ def _onset(course: dict[str, Any]) -> datetime | None:
     return datetime.fromtimestamp(onset, UTC) if isinstance(onset, (int, float)) else onset
 
 
-def examine(scenario: Scenario) -> Outcome:
-    """Run one scenario; an error is an outcome too."""
+def examine(scenario: Scenario, largest: int = LARGEST_LOG) -> Outcome:
+    """Run one scenario, with a log of at most about `largest` rows; an error is an outcome too."""
     began = time.monotonic()
     outcome = Outcome(asdict(scenario))
     try:
-        _examine(scenario, outcome)
+        _examine(scenario, outcome, largest)
     except Exception as error:  # noqa: BLE001 - whatever a scenario raises is counted against rbnb, not against the grid
         last = traceback.extract_tb(error.__traceback__)[-1]
         outcome.error = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
@@ -231,8 +232,8 @@ def examine(scenario: Scenario) -> Outcome:
     return outcome
 
 
-def _examine(scenario: Scenario, outcome: Outcome) -> None:
-    made, window, reference, _ = simulated(scenario)
+def _examine(scenario: Scenario, outcome: Outcome, largest: int) -> None:
+    made, window, reference = simulated(scenario, largest)
     outcome.n = len(made.training) if scenario.mode == "data_poisoning" else _in_window(made, window)
     with tempfile.TemporaryDirectory(prefix="rbnb-accuracy-") as folder:
         made.write(Path(folder), name="model")

@@ -182,7 +182,9 @@ def promises(outcomes: Sequence[Outcome]) -> list[Promise]:
         ("cause named first, medium and large", "≥ 90 %", _named(plain, "top_1"), 0.9, 1),
         (f"inconclusive, n ≥ {ENOUGH:,}", "≤ 5 %", share(where([*faults, *well], least=ENOUGH), _open), 0.05, -1),
     )
-    found = [Promise(what, target, str(got), _kept(got.value, limit, side)) for what, target, got, limit, side in shares]
+    found = [
+        Promise(what, target, str(got), _kept(got.value, limit, side)) for what, target, got, limit, side in shares
+    ]
     found += [
         Promise("onset error, median", "≤ 1 bucket", _said(onset), _kept(onset, 1.0, -1)),
         Promise("poisoned rows at 5 % flips: median precision", "≥ 0.8", _said(precision), _kept(precision, 0.8, 1)),

@@ -136,36 +136,42 @@ def scan(bad: Table, n: Table, rates: Table, *, scatter: float = 1.0) -> list[St
     (6, 9, 0.4)
     """
     usual = np.clip(np.broadcast_to(rates if rates.ndim == 2 else rates[:, None], bad.shape), 1e-6, 1 - 1e-6)
-    best: list[Stretch | None] = [None] * len(bad)
-    for part in (*_TRIED, None):
-        # the last time at the rate that was found, which is what dates the start best
-        raised = usual + (1 - usual) * part if part is not None else _raised(usual, best)
-        gain = bad * np.log(raised / usual) + (n - bad) * np.log((1 - raised) / (1 - usual))
-        for row, (first, last) in enumerate(_best_runs(gain)):
-            inside = slice(first, last + 1)
-            found = _measured(row, first, last, bad[row, inside], n[row, inside], usual[row, inside], scatter)
-            known = best[row]
-            if found is not None and (known is None or found.ratio > known.ratio or part is None):
-                best[row] = found
-    return sorted((one for one in best if one is not None), key=lambda one: (-one.ratio, one.slice))
+    best = np.full(len(bad), -np.inf)
+    runs = np.zeros((len(bad), 2), dtype=np.int64)
+    for part in _TRIED:
+        gain, found = _best_runs(bad, n, usual, usual + (1 - usual) * part)
+        better = gain > best
+        best, runs = np.where(better, gain, best), np.where(better[:, None], found, runs)
+    # once more at the rate that was found, which is what dates the start best
+    _, runs = _best_runs(bad, n, usual, _raised(bad, n, usual, runs))
+    stretches = []
+    for row, (first, last) in enumerate(runs.tolist()):
+        inside = slice(first, last + 1)
+        found_one = _measured(row, first, last, bad[row, inside], n[row, inside], usual[row, inside], scatter)
+        stretches += [found_one] if found_one is not None else []
+    return sorted(stretches, key=lambda one: (-one.ratio, one.slice))
 
 
-def _raised(usual: Table, best: list[Stretch | None]) -> Table:
+def _raised(bad: Table, n: Table, usual: Table, runs: NDArray[np.int64]) -> Table:
     """Return for each slice the rate found in its stretch, at least a little above what is usual."""
-    found = np.array([one.share if one is not None else 0.0 for one in best])[:, None]
-    return np.clip(np.maximum(found, usual * 1.05), 1e-6, 1 - 1e-6)
+    wrong, held = (np.concatenate([np.zeros((len(bad), 1)), np.cumsum(v, axis=1)], axis=1) for v in (bad, n))
+    row = np.arange(len(bad))
+    part = (wrong[row, runs[:, 1] + 1] - wrong[row, runs[:, 0]]) / np.maximum(
+        held[row, runs[:, 1] + 1] - held[row, runs[:, 0]], 1.0
+    )
+    return np.clip(np.maximum(part[:, None], usual * 1.05), 1e-6, 1 - 1e-6)
 
 
-def _best_runs(gain: Table) -> list[tuple[int, int]]:
-    """Return for each row the run of columns with the largest sum (Kadane's algorithm, by running minima)."""
+def _best_runs(bad: Table, n: Table, usual: Table, raised: Table) -> tuple[Table, NDArray[np.int64]]:
+    """Return for each row the run of columns that gains most by the raised rate (Kadane, by running minima)."""
+    gain = bad * np.log(raised / usual) + (n - bad) * np.log((1 - raised) / (1 - usual))
     sums = np.concatenate([np.zeros((len(gain), 1)), np.cumsum(gain, axis=1)], axis=1)
-    lowest = np.minimum.accumulate(sums[:, :-1], axis=1)
-    last = np.argmax(sums[:, 1:] - lowest, axis=1)
-    found = []
-    for row, end in enumerate(last.tolist()):
-        first = int(np.argmin(sums[row, : end + 1]))
-        found.append((first, end))
-    return found
+    risen = sums[:, 1:] - np.minimum.accumulate(sums[:, :-1], axis=1)
+    last = np.argmax(risen, axis=1)
+    # the lowest sum before the end, the latest of several, is where the run starts
+    before = np.where(np.arange(sums.shape[1])[None, :] <= last[:, None], sums, np.inf)
+    first = sums.shape[1] - 1 - np.argmin(before[:, ::-1], axis=1)
+    return risen[np.arange(len(gain)), last], np.stack([np.minimum(first, last), last], axis=1)
 
 
 def _measured(row: int, first: int, last: int, bad: Table, n: Table, usual: Table, scatter: float) -> Stretch | None:

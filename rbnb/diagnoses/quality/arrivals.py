@@ -15,6 +15,7 @@ import numpy as np
 
 from rbnb.model import Signal
 from rbnb.signals.baseline import seasonal_expectation
+from rbnb.signals.quality_scan import scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,21 +199,26 @@ def _of_slices(
     size: int,
     certain: float,
 ) -> list[Lack]:
-    """Hold each slice against the others: what it usually sends while these send as much as they do."""
+    """Hold each slice against the others: its share of what came, by the binomial, against its usual share."""
     hours, counts = past
     found = []
     for value, rows in frame.groupby("value", observed=True, sort=True):
         usual = _on(np.arange(hours[0], hours[-1] + _HOUR, _HOUR), rows, _HOUR)[(hours - hours[0]) // _HOUR]
         share = float(usual.sum()) / max(float(counts.sum()), 1.0)
-        mine = _on(times, rows)
-        if not 0 < share <= 0.9 or not _still_sent(rows, hours):
+        if not 0 < share <= 0.95 or not _still_sent(rows, hours) or held.sum() * share < _EXPECTED:
             continue
-        by_hour = _shares_by_hour(hours, usual, counts, share)
+        mine, by_hour = _on(times, rows), _shares_by_hour(hours, usual, counts, share)
         part = by_hour[times // _HOUR % 24]
-        expected = (held - mine) * part / (1 - part)
-        if expected.sum() >= _EXPECTED:
-            scatter = _scatter_of_share(hours, usual, counts, by_hour)
-            found += _lacks(f"{column}={value}", times, mine, expected, scatter, size, certain)
+        others = held - mine
+        scatter = _scatter_of_share(hours, usual, counts, by_hour)
+        stretch = scan(others[None, :], held[None, :], (1 - part)[None, :], scatter=scatter)
+        if not stretch or stretch[0].ratio < certain:
+            continue
+        first, last, inside = stretch[0].first, stretch[0].last, slice(stretch[0].first, stretch[0].last + 1)
+        expected = float((others * part / (1 - part))[inside].sum())
+        ended = None if last >= len(times) - 1 else int(times[last]) + size
+        had = float(mine[inside].sum())
+        found.append(Lack(f"{column}={value}", int(times[first]), ended, had, expected, stretch[0].ratio))
     return found
 
 

@@ -301,6 +301,8 @@ class DataQuality:
         if self.ended is not None:
             since &= epochs < self.ended
         since |= touched
+        # a log that has stopped is wrong from its end on; what came before is all there is to count
+        since = since if since.any() else np.ones(n, bool)
         lack = next((lack for lack in self.arrivals.lacks if not lack.stopped), None)
         usual = float(self.arrivals.usual[self._stretch_of(lack)].sum()) if lack else float(self.arrivals.usual.sum())
         lost = Signal(
@@ -387,8 +389,12 @@ class DataQuality:
         """The query behind the rows, in the engine's own SQL."""
         return self.data.raw_query(self.window)
 
+    @property
+    def arrival_signals(self) -> list[Signal]:
+        """How many requests came, against what is usual at these hours."""
+        return [s for s in self.arrivals.signals if not s.name.startswith("silence")]
+
     @cached_property
     def signals(self) -> list[Signal]:
         """Everything that policy judges."""
-        arrived = [s for s in self.arrivals.signals if not s.name.startswith("silence")]
-        return [*self.integrity, *arrived, *self.schema_signals, *self.content, *self.impact, *self.moved]
+        return [*self.integrity, *self.arrival_signals, *self.schema_signals, *self.content, *self.impact, *self.moved]

@@ -26,6 +26,8 @@ _MOST_BUCKETS = 288
 #: Slices of one column that are looked at, the largest first, and the rows each needs.
 _MOST_SLICES, _FEWEST = 40, 10
 _MOST_GROUPS = 50
+#: Marked rows below which nothing can be certain.
+_MARKED = 3
 _HOUR = 3600
 
 
@@ -63,6 +65,8 @@ class Compared:
         self.start, self.end = start, end
         self.bucket = bucket * max(-(-(end - start) // (bucket * _MOST_BUCKETS)), 1)
         self.segments = [name for name in segments if f"segment_{name}" in now]
+        self._held_of: dict[str, NDArray[np.float64]] = {}
+        self._texts: dict[tuple[str, bool], NDArray[np.object_]] = {}
 
     @property
     def learns(self) -> bool:
@@ -101,7 +105,7 @@ class Compared:
         import pandas as pd
 
         column = f"segment_{name}"
-        codes, kinds = pd.factorize(self.now[column].to_numpy(object))
+        codes, kinds = pd.factorize(self.text(column))
         held = np.bincount(codes, minlength=len(kinds))
         chosen = [int(i) for i in np.argsort(-held, kind="stable")[:_MOST_SLICES] if held[i] >= _FEWEST]
         if not chosen:
@@ -110,7 +114,7 @@ class Compared:
         new[chosen] = np.arange(len(chosen))
         values = tuple(str(kinds[i]) for i in chosen)
         place = {value: i for i, value in enumerate(values)}
-        codes_then, kinds_then = pd.factorize(self.then[column].to_numpy(object))
+        codes_then, kinds_then = pd.factorize(self.text(column, then=True))
         old = np.array([place.get(str(kind), -1) for kind in kinds_then] + [-1], dtype=np.int64)
         return Slices(name, values, new[codes], old[codes_then])
 
@@ -154,28 +158,46 @@ class Compared:
         Everywhere is preferred to a slice unless the slice is clearly surer.
         """
         marked = np.flatnonzero(now)
+        if len(marked) < _MARKED:
+            return None
         scatter = self.scatter(then)
         whole = (float(then.sum()), float(len(then)))
-        best: tuple[Stretch, str] | None = None
+        bad = np.bincount(self.at[marked], minlength=self.buckets).astype(float)
         mixed = expected_rates(np.array([whole[0]]), np.array([whole[1]]), whole)[0] * self._all
+        tables, every, wheres = [bad[None, :]], [], [""]
         for slices, n in zip(self.slices, self._of_slices, strict=True):
-            known = slices.then >= 0
-            size = len(slices.values)
-            wrong = np.bincount(slices.then[then & known], minlength=size).astype(float)
-            held = np.bincount(slices.then[known], minlength=size).astype(float)
-            rates = expected_rates(wrong, held, whole)
+            rates = self._rates(slices, then, whole)
             # what a changed mix of slices brings by itself is no excess
             rest = np.maximum(self._all - n.sum(axis=0), 0.0) * (whole[0] / max(whole[1], 1.0))
             mixed = np.maximum(mixed, (n * rates[:, None]).sum(axis=0) + rest)
-            found = scan(self._table(slices, marked), n, rates, scatter=scatter)
-            if found and (best is None or found[0].ratio > best[0].ratio):
-                best = found[0], slices.where(found[0].slice)
-        bad = np.bincount(self.at[marked], minlength=self.buckets).astype(float)
-        rates = np.divide(mixed, self._all, out=np.full(self.buckets, 1e-6), where=self._all > 0)
-        everywhere = scan(bad[None, :], self._all[None, :], rates[None, :], scatter=scatter)
-        if everywhere and (best is None or everywhere[0].ratio >= 0.9 * best[0].ratio):
-            return everywhere[0], ""
-        return best
+            tables.append(self._table(slices, marked))
+            every.append(np.broadcast_to(rates[:, None], n.shape))
+            wheres += [slices.where(code) for code in range(len(slices.values))]
+        whole_rates = np.divide(mixed, self._all, out=np.full(self.buckets, 1e-6), where=self._all > 0)
+        usual = np.concatenate([whole_rates[None, :], *every])
+        found = scan(np.concatenate(tables), self._stacked, usual, scatter=scatter)
+        everywhere = next((one for one in found if one.slice == 0), None)
+        if everywhere is not None and everywhere.ratio >= 0.9 * found[0].ratio:
+            return everywhere, ""
+        return (found[0], wheres[found[0].slice]) if found else None
+
+    @cached_property
+    def _stacked(self) -> NDArray[np.float64]:
+        """Rows by bucket: all of them, and below each other those of every slice."""
+        return np.concatenate([self._all[None, :], *self._of_slices])
+
+    def _rates(self, slices: Slices, then: Marks, whole: tuple[float, float]) -> NDArray[np.float64]:
+        size = len(slices.values)
+        known = slices.then >= 0
+        wrong = np.bincount(slices.then[then & known], minlength=size).astype(float)
+        return expected_rates(wrong, self._held(slices.column), whole)
+
+    def _held(self, column: str) -> NDArray[np.float64]:
+        if column not in self._held_of:
+            slices = next(one for one in self.slices if one.column == column)
+            codes = slices.then[slices.then >= 0]
+            self._held_of[column] = np.bincount(codes, minlength=len(slices.values)).astype(float)
+        return self._held_of[column]
 
     def within(self, where: str, *, then: bool = False) -> Marks:
         """Return which rows of the window, or of the reference, lie in a segment."""
@@ -183,8 +205,15 @@ class Compared:
         inside = np.ones(len(frame), bool)
         for part in where.split(" & ") if where else []:
             column, _, value = part.partition("=")
-            inside &= frame[f"segment_{column}"].to_numpy(object) == value
+            inside &= self.text(f"segment_{column}", then=then) == value
         return inside
+
+    def text(self, column: str, *, then: bool = False) -> NDArray[np.object_]:
+        """Return a column of texts of the window, or of the reference, with None where there is none."""
+        key = (column, then)
+        if key not in self._texts:
+            self._texts[key] = texts(self.then if then else self.now, column)
+        return self._texts[key]
 
     def course(self, now: Marks, then: Marks, where: str) -> Stretch | None:
         """Return the likeliest stretch within one segment."""

@@ -66,7 +66,7 @@ def _numerical(rows: Compared, name: str, now: NDArray[np.float64], then: NDArra
     odd = None
     found: list[Suspicion] = []
     if f"text_{name}" in rows.now:
-        written = texts(rows.now, f"text_{name}"), texts(rows.then, f"text_{name}")
+        written = rows.text(f"text_{name}"), rows.text(f"text_{name}", then=True)
         odd = _unreadable(written[0], now), _unreadable(written[1], then)
         found += _written(name, *written)
     found += numerical_suspicions(name, now, then, unreadable=odd, groups=rows.groups)
@@ -113,7 +113,7 @@ def _way(text: str | None) -> str:
 
 
 def _categorical(rows: Compared, name: str) -> list[Suspicion]:
-    now, then = (texts(frame, f"text_{name}") for frame in (rows.now, rows.then))
+    now, then = rows.text(f"text_{name}"), rows.text(f"text_{name}", then=True)
     return categorical_suspicions(name, now, then, groups=rows.groups)
 
 
@@ -126,7 +126,7 @@ def _expected(rows: Compared, name: str, kind: str, expect: Expectation) -> list
         marks = [_outside(numbers(frame, name), expect) for frame in (rows.now, rows.then)]
         missing = [np.isnan(numbers(frame, name)) for frame in (rows.now, rows.then)]
     else:
-        held = [texts(frame, column) for frame in (rows.now, rows.then)]
+        held = [rows.text(column), rows.text(column, then=True)]
         allowed = frozenset(expect.values)
         marks = [np.array([bool(allowed) and v is not None and v not in allowed for v in h], bool) for h in held]
         missing = [np.array([v is None for v in h], bool) for h in held]

@@ -18,6 +18,7 @@ import numpy as np
 
 from rbnb.model import Signal
 from rbnb.signals.consistency_expected import Coder, coder_of
+from rbnb.signals.consistency_places import Stretch, stretch_of_gain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Codes = NDArray[np.int64]
 
-__all__ = ["Departure", "departure_signal", "departures", "row_gain"]
+__all__ = ["Departure", "departure_signal", "departure_stretch", "departures"]
 
 _BINS, _FEWEST, _KNOWN = 8, 30, 20
 _NORMAL = NormalDist()
@@ -188,10 +189,41 @@ def departure_signal(found: Sequence[Departure], surrogate: ScoreModel | None, w
     return Signal(name, best.size, "ratio", best.n, method, (best.low, best.high), reference=0.0)
 
 
-def row_gain(departure: Departure, surrogate: ScoreModel, rows: pd.DataFrame, residuals: Floats) -> Floats:
-    """Return for each row the log likelihood ratio of the shift of its bin against none (normal residuals)."""
-    shift = departure.shifts[departure.coder.codes(rows[departure.feature])]
+def departure_stretch(
+    departure: Departure, surrogate: ScoreModel, rows: pd.DataFrame, residuals: Floats, bucket: int, *, end: int
+) -> Stretch | None:
+    """Find since when the rows of a place depart, by the log likelihood ratio of the shift of each row's bin.
+
+    The shifts are estimated again, three times, from the stretch that was found: over the whole window a shift
+    that began late is diluted.
+
+    Parameters
+    ----------
+    departure
+        What was found in the place.
+    rows, residuals
+        Of the place, window and reference together.
+    bucket, end
+        Seconds, and the epoch second at which the window ends.
+    """
+    codes = departure.coder.codes(rows[departure.feature])
+    epochs = rows["epoch"].to_numpy(dtype=np.int64)
+    known = np.isfinite(residuals)
+    shifts, found = departure.shifts, None
+    for _ in range(4):
+        gain = _gain(shifts[codes], residuals, surrogate.spread)
+        again = stretch_of_gain(np.where(known, gain, 0.0), epochs, bucket, end=end)
+        if again is None or (found is not None and again.onset == found.onset and again.ended == found.ended):
+            return again or found
+        found = again
+        inside = known & (epochs >= found.onset) & (epochs < (found.ended or end))
+        n = np.bincount(codes[inside], minlength=len(shifts))
+        shifts = np.bincount(codes[inside], weights=residuals[inside], minlength=len(shifts)) / (n + 2.0)
+    return found
+
+
+def _gain(shift: Floats, residuals: Floats, spread: float) -> Floats:
+    """Return the log likelihood ratio of a shift against none for normal residuals, cut where they are wild."""
     left = np.nan_to_num(residuals, nan=0.0)
-    cap = 4 * surrogate.spread + np.abs(shift)
-    gain = (np.clip(left, -cap, cap) * shift - shift**2 / 2) / surrogate.spread**2
-    return np.asarray(np.where(np.isfinite(residuals), gain, 0.0), dtype=np.float64)
+    cap = 4 * spread + np.abs(shift)
+    return np.asarray((np.clip(left, -cap, cap) * shift - shift**2 / 2) / spread**2, dtype=np.float64)

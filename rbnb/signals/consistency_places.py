@@ -35,6 +35,8 @@ _FEWEST = 8
 _WORTH_NAMING = 1.1
 #: Log likelihood ratio from which a stretch, or its end, is believed: 20 to 1.
 _SURE = 3.0
+#: The same for an end, which is looked for where the evidence happens to be thinnest: 400 to 1.
+_OVER = 6.0
 _NORMAL = NormalDist()
 
 
@@ -113,7 +115,7 @@ def stretch_of_gain(gain: Floats, epochs: NDArray[np.int64], bucket: int, *, end
     if strength < _SURE:
         return None
     ended = (first + high) * bucket
-    over = ended < end and -float(each[high:].sum()) >= _SURE
+    over = ended < end and -float(each[high:].sum()) >= _OVER
     return Stretch((first + low) * bucket, ended if over else None, strength)
 
 

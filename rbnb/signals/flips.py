@@ -5,7 +5,7 @@ others at the same predicted probability. For each pair of classes, rows are bin
 share of each bin bears which label *outside* the group is the expectation, so that ordinary label noise and a
 model that is too sure of itself are part of it. A group then has three unknowns: the share of a that became b,
 the share of b that became a, and a shift of its log odds, because an honest source may simply have a higher base
-rate than its features say. The likelihood ratio of the two rates, with the shift free in both hypotheses, decides.
+rate than its features say; the larger the shift, the less it is believed (a normal prior). The likelihood ratio of the two rates, with the shift free in both hypotheses, decides.
 
 Sources: the label-flip model is that of Natarajan et al. (2013), Learning with Noisy Labels, and Bootkrajang &
 Kabán (2012), Label-noise Robust Logistic Regression; fitted by expectation maximisation (Dempster et al. 1977);
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["Flipped", "find_flipped", "flip_signals"]
 
 _BINS = 24
+#: Shifts of the log odds that are tried, and how far an honest source is taken to lie off, as a standard deviation.
 _SHIFTS = np.linspace(-1.6, 1.6, 9)
+_HONEST = 0.4
 _ROUNDS = 60
 #: Groups that the likelihood is fitted for, those that stand out most first.
 _FITTED = 300
@@ -206,7 +208,9 @@ def _fit(own: Floats, outside: Floats, prior: Floats) -> _Fit:
     up, down = np.full(base.shape[:2], 0.1), np.full(base.shape[:2], 0.1)
     for _ in range(_ROUNDS):
         up, down = _round(base, zeros, ones, up, down)
-    full, none = _likelihood(base, zeros, ones, up, down), _likelihood(base, zeros, ones, up * 0, down * 0)
+    honest = -0.5 * (_SHIFTS / _HONEST) ** 2
+    full = _likelihood(base, zeros, ones, up, down) + honest
+    none = _likelihood(base, zeros, ones, up * 0, down * 0) + honest
     best = full.argmax(axis=1)
     each = np.arange(len(own))
     heavier = outside.sum(axis=(1, 2)) / np.maximum(outside.sum(axis=(1, 2)) + own.sum(axis=(1, 2)), 1.0)

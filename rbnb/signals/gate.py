@@ -1,4 +1,4 @@
-"""Is a column still the same column: more missing than usual, another unit, renamed categories.
+"""Is a column still the same column: more missing than usual, another unit, one value everywhere, renamed categories.
 
 Data that arrives broken looks like drift and is not: nothing about the world has changed. These checks come
 before drift is judged, and hold a column against the reference's own habits, never against an ideal.
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["missing_rise", "renamed_share", "unit_share"]
+__all__ = ["missing_rise", "renamed_share", "repeated_rise", "unit_share"]
 
 _FEWEST = 50
 _FACTORS = (10.0, 100.0, 1000.0, 0.1, 0.01, 0.001)
 _POINTS = 60
+#: Share of the reference from which on a value is part of a column.
+_RARE = 0.01
 
 
 def missing_rise(
@@ -113,6 +115,37 @@ def _fit(a: Floats, b: Floats, factor: float) -> tuple[float, float, float, floa
 
 def _spread(values: Floats) -> Floats:
     return np.asarray(np.quantile(values, (np.arange(_POINTS) + 0.5) / _POINTS), dtype=np.float64)
+
+
+def repeated_rise(reference: Any, current: Any, *, name: str = "repeated_rise", where: str = "") -> Signal:  # noqa: ANN401
+    """Measure how much of a numerical column a single value fills that the reference hardly holds.
+
+    A default that is written where nothing is known, a sentinel such as -999, a source that is stuck. Values that
+    fill a hundredth of the reference, such as the zero of a count, are part of the column and do not count.
+
+    Examples
+    --------
+    >>> s = repeated_rise(range(1000), [-999.0] * 200 + list(range(800)))
+    >>> round(s.value, 2), s.reason
+    (0.2, '-999: 0 → 0.2')
+    """
+    before, now = numbers(reference), numbers(current)
+    a, b = before.finite, now.finite
+    method = "share of one value that fills less than a hundredth of the reference, less its share there"
+    if min(len(a), len(b)) < _FEWEST:
+        reason = f"{min(len(a), len(b)):,} usable values on one side, {_FEWEST} are needed"
+        return Signal(name, None, "share", len(b), method, where=where, reason=reason)
+    kinds, counts = np.unique(b, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:20]
+    usual = np.array([float((a == kinds[i]).mean()) for i in order])
+    rare = order[usual < _RARE]
+    if not len(rare):
+        return Signal(name, 0.0, "share", len(b), method, (0.0, 3.0 / len(b)), where, 0.0, now.note())
+    top = float(kinds[rare[0]])
+    found = share_shift(a == top, b == top, name=name, where=where)
+    told = f"{top:g}: {found.reason}" if (found.value or 0.0) > _RARE else ""
+    reason = "; ".join(filter(None, (told, now.note())))
+    return Signal(name, found.value, "share", len(b), method, found.interval, where, 0.0, reason)
 
 
 def renamed_share(reference: Any, current: Any, *, name: str = "renamed_share", where: str = "") -> Signal:  # noqa: ANN401

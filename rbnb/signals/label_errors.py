@@ -78,14 +78,23 @@ def fit_model(matrix: Floats, labels: Ints, categorical: Mask, seed: int) -> Any
         categorical_features=categorical if categorical.any() else None,
         random_state=seed,
     )
-    return model.fit(matrix, labels)
+    with _one_thread():
+        return model.fit(matrix, labels)
+
+
+def _one_thread() -> Any:  # noqa: ANN401 - a context manager of threadpoolctl
+    """Return a context in which small models are fitted on one core: more wait for each other on a busy machine."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1)
 
 
 def predict(model: Any, matrix: Floats, classes: int) -> Floats:  # noqa: ANN401 - scikit-learn's
     """Return probabilities over all `classes`; a class the model never saw has a probability of nearly 0."""
     found = np.full((len(matrix), classes), 1e-6)
     if len(matrix):
-        found[:, model.classes_] = model.predict_proba(matrix)
+        with _one_thread():
+            found[:, model.classes_] = model.predict_proba(matrix)
     found = np.clip(found, 1e-6, None)
     return np.asarray(found / found.sum(axis=1, keepdims=True))
 

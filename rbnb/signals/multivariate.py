@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.bins import labels, numbers
+from rbnb.signals.bins import make_bins, numbers
 from rbnb.signals.chance import Z95
 from rbnb.signals.effects import between_chunks, mean_shift
 
@@ -32,9 +32,13 @@ __all__ = ["correlation_change", "normal_scores", "reconstruction_shift"]
 
 _FEWEST = 50
 _GRID = 199
+_LEVELS = (np.arange(_GRID) + 0.5) / _GRID
+_DEVIATES = np.array([NormalDist().inv_cdf(level) for level in _LEVELS])
 #: Share of the variance that the components kept must hold; NannyML's default.
 _KEPT = 0.65
 _CATEGORIES = 8
+#: Rows of a side that components are found on; more would only cost time.
+_ROWS = 10_000
 
 
 def normal_scores(reference: Any, values: Any) -> Floats:  # noqa: ANN401 - any columns
@@ -50,13 +54,11 @@ def normal_scores(reference: Any, values: Any) -> Floats:  # noqa: ANN401 - any 
     known, column = numbers(reference).finite, numbers(values).values
     if not len(known):
         return np.zeros(len(column))
-    known = np.sort(known)
+    known = known if np.all(known[1:] >= known[:-1]) else np.sort(known)
     below = np.searchsorted(known, column, side="left")
     upto = np.searchsorted(known, column, side="right")
     rank = np.clip(((below + upto) / 2 + 0.5) / (len(known) + 1), 0.5 / (len(known) + 1), 1 - 0.5 / (len(known) + 1))
-    levels = (np.arange(_GRID) + 0.5) / _GRID
-    deviates = np.array([NormalDist().inv_cdf(level) for level in levels])
-    return np.where(np.isnan(column), 0.0, np.interp(rank, levels, deviates))
+    return np.where(np.isnan(column), 0.0, np.interp(rank, _LEVELS, _DEVIATES))
 
 
 def correlation_change(
@@ -183,6 +185,7 @@ def reconstruction_shift(
     method = f"distance to the reconstruction from principal components that hold {_KEPT:.0%} of the variance"
     names = [key for key in reference if key in current]
     sides = [_design(names, reference, side, kinds) for side in (reference, current)]
+    step = max(max((len(values) for values in reference.values()), default=0) // _ROWS, 1)
     m = len(sides[1])
     if len(names) < 2 or min(len(sides[0]), m) < _FEWEST:
         reason = "two columns are needed" if len(names) < 2 else f"{min(len(sides[0]), m):,} rows on one side"
@@ -198,7 +201,9 @@ def reconstruction_shift(
     before, now = (np.linalg.norm(side - side @ kept @ kept.T, axis=1) for side in standard)
     if not before.std() > 1e-9:
         return Signal(name, None, "sd", m, method, reason="the components describe the reference without a rest")
-    used = [before[rows] for rows in chunks if len(rows) >= _FEWEST]
+    # every so many rows are taken, so a row's place is its number over the step
+    used = [before[rows[rows % step == 0] // step] for rows in chunks]
+    used = [part for part in used if len(part) >= 20]
     means = np.array([part.mean() for part in used])
     errors = np.array([part.std() / math.sqrt(len(part)) for part in used])
     spread = between_chunks(means, errors) if len(used) else (0.0, Z95)
@@ -206,15 +211,22 @@ def reconstruction_shift(
     return Signal(name, shift.value, "sd", m, method, shift.interval, "", 0.0, shift.reason)
 
 
-def _design(names: Sequence[str], reference: Mapping[str, Any], side: Mapping[str, Any], kinds: Mapping[str, str]) -> Floats:
+def _design(
+    names: Sequence[str], reference: Mapping[str, Any], side: Mapping[str, Any], kinds: Mapping[str, str]
+) -> Floats:
+    """Return one column a number and one a frequent category, of every so many rows."""
     columns: list[Floats] = []
     for key in names:
+        base, values = (_thinned(part[key]) for part in (reference, side))
         if kinds.get(key) != "categorical":
-            columns.append(normal_scores(reference[key], side[key]))
+            columns.append(normal_scores(base, values))
             continue
-        known, values = labels(reference[key]), labels(side[key])
-        kinds_seen = sorted({str(v) for v in known if v is not None})
-        counts = {kind: int((known == kind).sum()) for kind in kinds_seen}
-        for kind in sorted(kinds_seen, key=lambda k: (-counts[k], k))[:_CATEGORIES]:
-            columns.append((values == kind).astype(np.float64))
+        bins = make_bins(base, "categorical")
+        places = bins.place(values)
+        columns += [(places == i).astype(np.float64) for i in range(min(len(bins.categories), _CATEGORIES))]
     return np.column_stack(columns) if columns else np.zeros((0, 0))
+
+
+def _thinned(values: Any) -> Any:  # noqa: ANN401 - any column
+    step = max(len(values) // _ROWS, 1)
+    return values.iloc[::step] if hasattr(values, "iloc") else np.asarray(values)[::step]

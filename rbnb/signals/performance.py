@@ -81,8 +81,10 @@ def accuracy(predictions: Any, targets: Any, *, name: str = "accuracy", where: s
     >>> accuracy(["yes", "no"] * 10, ["yes", "yes"] * 10).value
     0.5
     """
+    import pandas as pd
+
     said, was = labels(predictions), labels(targets)
-    known = np.array([a is not None and b is not None for a, b in zip(said, was, strict=True)], dtype=bool)
+    known = pd.notna(said) & pd.notna(was)
     right = int((said[known] == was[known]).sum())
     return share(name, right, int(known.sum()), where=where, method="decisions equal to outcomes, Wilson interval")
 

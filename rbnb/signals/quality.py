@@ -120,7 +120,7 @@ def distance(name: str, now: ArrayLike, then: ArrayLike, *, where: str = "", bin
         (signs**2 * p).sum() / n - (signs * p).sum() ** 2 / n + (signs**2 * q).sum() / m - (signs * q).sum() ** 2 / m
     )
     half = _Z95 * math.sqrt(max(variance, 0.0))
-    middle = max(value - chance, 0.0)
+    middle = math.sqrt(max(value**2 - chance**2, 0.0))
     return Signal(name, middle, "share", n, method, (max(middle - half, 0.0), min(middle + half, 1.0)), where)
 
 

@@ -340,7 +340,8 @@ def _number(value: object) -> float:
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or value != value or str(value) == "<NA>"  # noqa: PLR0124 - NaN is what differs from itself
+    # pandas' NA answers no comparison, so it is known by how it is written; NaN is what differs from itself
+    return value is None or str(value) == "<NA>" or value != value  # noqa: PLR0124
 
 
 def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:

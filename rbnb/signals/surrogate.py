@@ -35,7 +35,7 @@ __all__ = ["Surrogate", "feature_effect", "feature_reach", "fit_surrogate", "une
 _FEWEST = 100
 _EDGE = 1e-4
 #: Rows the fit is made on; more would only cost time.
-_ROWS = 30_000
+_ROWS = 6_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,16 +159,32 @@ def _frequent(values: Sequence[str]) -> tuple[str, ...]:
 def distance_space(encoding: Encoding, matrix: Floats) -> Floats:
     """Return rows in a space where Euclidean distance means something.
 
-    Numbers are centred on the median and divided by the normal-consistent interquartile range, cut to ±6 so that
-    one wild value is far and no farther; missing is the median. Two different categories of a column are √2 apart.
+    Numbers that are never negative and lean to the right are taken as logarithms; all are centred on the median and
+    divided by the normal-consistent interquartile range, cut to ±6 so that one wild value is far and no farther;
+    missing is the median. Two different categories of a column are 1 apart.
     """
     parts = []
     for j in range(len(encoding.numerical)):
-        known = matrix[:, j][~np.isnan(matrix[:, j])]
-        quarter, middle, three = np.quantile(known, (0.25, 0.5, 0.75)) if len(known) else (0.0, 0.0, 0.0)
-        spread = float(three - quarter) / 1.349 or (float(np.std(known)) if len(known) else 0.0) or 1.0
-        scaled = (matrix[:, j] - middle) / spread
-        parts.append(np.clip(np.where(np.isnan(scaled), 0.0, scaled), -6, 6)[:, None])
+        parts.append(_scaled(_straightened(matrix[:, j]))[:, None])
     for j, known_values in enumerate(encoding.categories.values(), start=len(encoding.numerical)):
-        parts.append((matrix[:, j][:, None] == np.arange(len(known_values) + 1)[None, :]).astype(np.float64))
+        same = matrix[:, j][:, None] == np.arange(len(known_values) + 1)[None, :]
+        parts.append(same / np.sqrt(2.0))
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(matrix), 0))
+
+
+def _straightened(values: Floats) -> Floats:
+    """Return logarithms of a column that is never negative and leans to the right, else the column."""
+    known = values[~np.isnan(values)]
+    if not len(known) or known.min() < 0:
+        return values
+    low, middle, high = np.quantile(known, (0.1, 0.5, 0.9))
+    if high <= low or (high + low - 2 * middle) / (high - low) < 0.15:
+        return values
+    return np.log(values) if known.min() > 0 else np.log1p(values)
+
+
+def _scaled(values: Floats) -> Floats:
+    known = values[~np.isnan(values)]
+    quarter, middle, three = np.quantile(known, (0.25, 0.5, 0.75)) if len(known) else (0.0, 0.0, 0.0)
+    spread = float(three - quarter) / 1.349 or (float(np.std(known)) if len(known) else 0.0) or 1.0
+    return np.clip(np.where(np.isnan(values), 0.0, (values - middle) / spread), -6, 6)

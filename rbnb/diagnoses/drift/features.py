@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rbnb.model import Signal
 from rbnb.signals.bins import Bins, make_bins
-from rbnb.signals.chance import holm, overdispersion
+from rbnb.signals.chance import holm, kolmogorov_tail, overdispersion
 from rbnb.signals.drift import (
     category_fold,
     jensen_shannon,
@@ -22,7 +22,7 @@ from rbnb.signals.drift import (
     stability_index,
     wasserstein,
 )
-from rbnb.signals.gate import missing_rise, renamed_share, unit_share
+from rbnb.signals.gate import missing_rise, renamed_share, repeated_rise, unit_share
 from rbnb.signals.multivariate import correlation_change, reconstruction_shift
 from rbnb.signals.surrogate import Surrogate, feature_effect, feature_reach, fit_surrogate
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from rbnb.diagnoses.drift.rows import Compared
 
 __all__ = ["FeatureDrift", "Features"]
+
+
+#: Deepchecks' limit for the population stability index of a feature.
+_LARGE = 0.2
+_FAR = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,43 @@ class FeatureDrift:
     effect: Signal | None = None
     reach: Signal | None = None
     share: float = 0.0
+
+    @property
+    def large(self) -> bool:
+        """Whether the shift is large by itself, whatever the prediction makes of it.
+
+        PSI 0.2 is the limit of Deepchecks for a feature; a category that certainly has a quarter more or less of its
+        share, a middle that moved 0.3 standard deviations or a spread 1.3 times as wide are its like for what PSI
+        says little about.
+        """
+        told = {signal.name.removeprefix("feature_"): signal for signal in self.others}
+        by_one = (("category", 1.25), ("scale", 1.3))
+        folds = [told[key].interval for key, _ in by_one if key in told]
+        limits = [limit for key, limit in by_one if key in told]
+        wide = any(ends is not None and ends[0] >= limit for ends, limit in zip(folds, limits, strict=True))
+        middle = told["location"].interval if "location" in told else None
+        far = middle is not None and (middle[0] >= _FAR or middle[1] <= -_FAR)
+        return wide or far or (self.psi.value or 0.0) >= _LARGE
+
+
+def _chance(bins: Bins, sides: tuple[Any, Any], others: list[Signal], inflation: float) -> float:
+    """Return the chance of the shift if nothing changed: over all bins, or in one direction or category alone.
+
+    All bins together see any shift and need many rows for it; the largest distance of the distributions, and a single
+    category, see theirs with fewer. Twice the smaller of two is a p-value again (Bonferroni).
+    """
+    counts = [bins.count(side) for side in sides]
+    whole = shift_p_value(counts[0], counts[1], inflation)
+    n, m = (max(int(count.sum() / inflation), 1) for count in counts)
+    if bins.edges is not None:
+        distance = next(s for s in others if s.name == "feature_ks")
+        single = kolmogorov_tail(distance.value, n, m) if distance.value is not None else 1.0
+    else:
+        used = [np.array([counts[0][i], counts[1][i]]) for i in range(len(counts[0])) if counts[0][i] + counts[1][i] >= 40]
+        totals = np.array([count.sum() for count in counts])
+        each = [shift_p_value(*np.column_stack([pair, totals - pair]), inflation) for pair in used]
+        single = min([*(p * len(each) for p in each), 1.0])
+    return min(2 * min(whole, single), 1.0)
 
 
 class Features:
@@ -136,18 +178,18 @@ class Features:
         bins = make_bins(self._reference[name], kind)
         inflation = self.inflation(bins.place(self._reference[name]), len(bins.names))
         psi = stability_index(before, now, kind=kind, bins=bins, inflation=inflation, name="feature_drift", where=where)
-        p = shift_p_value(bins.count(before), bins.count(now), inflation) if psi.defined else 1.0
         others = [jensen_shannon(before, now, kind=kind, bins=bins, name="feature_js", where=where)]
         gate = [missing_rise(before, now, kind=kind, where=where)]
         if kind == "numerical":
             measures = ((kolmogorov_smirnov, "ks"), (wasserstein, "wasserstein"), (location_shift, "location"),
                         (scale_fold, "scale"), (shape_distance, "shape"))  # fmt: skip
             others += [measure(before, now, name=f"feature_{word}", where=where) for measure, word in measures]
-            gate.append(unit_share(before, now, where=where))
+            gate += [check(before, now, where=where) for check in (unit_share, repeated_rise)]
         else:
             others.append(category_fold(before, now, name="feature_category", where=where))
             gate.append(renamed_share(self._reference[name], now, where=where))
         effect, reach, share = self._effect(name, inflation)
+        p = _chance(bins, (before, now), others, inflation) if psi.defined else 1.0
         return FeatureDrift(name, kind, bins, psi, p, tuple(others), tuple(gate), effect, reach, share)
 
     def _effect(self, name: str, inflation: float) -> tuple[Signal | None, Signal | None, float]:

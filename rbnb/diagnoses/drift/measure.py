@@ -54,6 +54,8 @@ class DriftSettings:
         Chance of calling any input of an unchanged log drifted.
     reach_min
         Standard deviations of the score that a drifted input must have moved it to count as used.
+    reach_large
+        The same for an input whose shift is large by itself.
     share_min
         Share of the score's variance from which on an input counts as used.
     enough
@@ -66,6 +68,7 @@ class DriftSettings:
 
     alpha: float = 0.01
     reach_min: float = 0.05
+    reach_large: float = 0.02
     share_min: float = 0.02
     enough: float = 1000.0
     sample: float = 200_000.0
@@ -196,7 +199,7 @@ class DataDrift:
         reason = "; ".join(f"{name}: {why}" for name, why in self.data.broken_features.items())
         found = [Signal("broken_features", float(missing), "count", n, "mapped inputs that cannot be used", reason=reason)]
         checks = [signal for one in self.features.all.values() for signal in one.gate] + self._score_gate
-        for name in ("missing_rise", "unit_share", "renamed_share"):
+        for name in ("missing_rise", "unit_share", "renamed_share", "repeated_rise"):
             found.append(_worst(f"worst_{name}", [signal for signal in checks if signal.name == name]))
         return [*found, *(signal for signal in checks if (signal.value or 0) > 0.001)]
 
@@ -238,8 +241,10 @@ class DataDrift:
 
     @cached_property
     def used(self) -> list[FeatureDrift]:
-        """Those of them that the prediction minds."""
-        return [one for one in self.moved if one.reach and (one.reach.value or 0.0) >= self.settings.reach_min]
+        """Those of them that the prediction minds; of a large shift, even a little."""
+        least = self.settings
+        return [one for one in self.moved if one.reach and one.reach.value is not None
+                and one.reach.value >= (least.reach_large if one.large else least.reach_min)]  # fmt: skip
 
     @cached_property
     def inputs(self) -> list[Signal]:
@@ -262,15 +267,15 @@ class DataDrift:
 
     @property
     def used_drift(self) -> Signal:
-        """How far the score has certainly moved through one input."""
-        n, method = len(self.rows.window), "largest reach of an input that certainly moved"
+        """How far the score has certainly moved through one input that counts as used, or 0."""
+        n, method = len(self.rows.window), "largest reach of an input that certainly moved and that the score minds"
         if self.features.surrogate is None:
             reason = "needs inputs and scores" if self.features.kinds else "no input can be measured"
             return Signal("used_drift", None, "sd", n, method, reason=reason)
-        top = self.moved[0].reach if self.moved else None
+        top = self.used[0].reach if self.used else None
         if top is None:
             return Signal("used_drift", 0.0, "sd", n, method)
-        return Signal("used_drift", top.value, "sd", n, method, top.interval, reason=self.moved[0].name)
+        return Signal("used_drift", top.value, "sd", n, method, top.interval, reason=self.used[0].name)
 
     @cached_property
     def together(self) -> list[Signal]:

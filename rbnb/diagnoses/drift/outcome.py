@@ -8,6 +8,7 @@ on; where no outcome is known at all, what a score means cannot be checked, and 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +105,10 @@ class Outcome:
 
     def positive(self, values: Any) -> Floats:  # noqa: ANN401 - decisions or outcomes
         """Return 1 for the positive class, 0 for others, NaN for nothing."""
-        text = labels(values)
-        yes = np.isin(text.astype(str), self._positive)
-        return np.where([value is None for value in text], np.nan, yes.astype(np.float64))
+        import pandas as pd
+
+        codes, kinds = pd.factorize(labels(values), use_na_sentinel=True)
+        return np.array([*(float(str(kind) in self._positive) for kind in kinds), np.nan])[codes]
 
     def target(self, frame: pd.DataFrame) -> Floats:
         """Return outcomes as numbers: 1 and 0 for classes, the value itself for a predicted number."""
@@ -151,7 +153,7 @@ class Outcome:
         inflation = self.features.inflation(bins.place(whole), len(bins.names))
         drift = stability_index(before, now, bins=bins, inflation=inflation, name="score_drift")
         season = mean_shift(whole, now, name="score_shift_any_hour")
-        return [shift, sized(shift, "score_shift_abs"), drift, season]
+        return [shift, sized(shift, "score_shift_abs"), sized(shift, "score_shift_far"), drift, season]
 
     def _decision_signals(self) -> list[Signal]:
         before, now = self.decision(self.rows.reference), self.decision(self.rows.window)
@@ -164,7 +166,8 @@ class Outcome:
         found = [self._one_decision(kind, before, now) for kind in kinds[:20]]
         if not found:
             return [Signal("decision_shift", None, "share", 0, "decisions", reason="the reference holds no decision")]
-        return [max(found, key=lambda s: min(map(abs, s.interval)) if s.interval and s.value else 0.0)]
+        most = max(found, key=lambda s: min(map(abs, s.interval)) if s.interval and s.value else 0.0)
+        return [most, replace(most, name="decision_shift_far")]
 
     def _one_decision(self, kind: str, before: NDArray[np.object_], now: NDArray[np.object_]) -> Signal:
         sides = [np.where([v is None for v in side], np.nan, (side == kind).astype(float)) for side in (before, now)]
@@ -322,11 +325,7 @@ class Outcome:
             reason = "needs scores with known outcomes in the reference" if self.model.task == "binary" else (
                 "only for a score that is the chance of one of two outcomes")  # fmt: skip
             return [Signal(name, None, "share", 0, "confidence-based", reason=reason) for name in names]
-        # what days scatter beyond what their own few rows explain
-        doubt = {
-            name: math.sqrt(max(float((off[:, 0] ** 2).mean() - (off[:, 1] ** 2).mean()), 0.0)) if len(off) else 0.0
-            for name, off in self._off.items()
-        }
+        doubt = {name: _doubt(off, self.rows.days) for name, off in self._off.items()}
         now, then = self._estimates(self.rows.window, self.calibrator, doubt), self.measure(self.rows.judged)
         found = [*now.values()]
         for name, estimate in now.items():
@@ -354,6 +353,14 @@ class Outcome:
         if decided is None:
             return None
         return np.asarray(decided != labels(frame["target"]), dtype=np.float64)
+
+
+def _doubt(off: Floats, days: float) -> float:
+    """Return the standard error of an estimate from how far it was off on single days: what is always so, and what days add."""
+    if len(off) < 3:
+        return 0.0
+    scatter = max(float(off[:, 0].var(ddof=1) - (off[:, 1] ** 2).mean()), 0.0)
+    return math.sqrt(float(off[:, 0].mean()) ** 2 + scatter / days)
 
 
 def _error(signal: Signal) -> float:

@@ -69,8 +69,8 @@ def fit_model(matrix: Floats, labels: Ints, categorical: Mask, seed: int) -> Any
         rows = np.sort(np.random.default_rng(seed).choice(len(labels), _LEARNED_FROM, replace=False))
         matrix, labels = matrix[rows], labels[rows]
     model = HistGradientBoostingClassifier(
-        max_iter=60,
-        learning_rate=0.1,
+        max_iter=40,
+        learning_rate=0.14,
         max_leaf_nodes=12,
         min_samples_leaf=25,
         l2_regularization=2.0,

@@ -88,11 +88,13 @@ def as_texts(frame: pd.DataFrame, name: str) -> list[str]:
     >>> as_texts(pd.DataFrame({"label": [1.0, None, 0.0]}), "label")
     ['1', '(none)', '0']
     """
+    import pandas as pd
+
     if name not in frame:
         return [NOBODY] * len(frame)
-    values = frame[name].astype(object)
-    missing = values.isna().to_numpy(dtype=bool)
-    return [NOBODY if null else _text(value) for value, null in zip(values, missing, strict=True)]
+    codes, found = pd.factorize(frame[name].astype(object))
+    texts = [*(_text(value) for value in found), NOBODY]
+    return [texts[code] for code in codes]
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - whatever a label or a category is
@@ -163,9 +165,7 @@ def distance_space(encoding: Encoding, matrix: Floats) -> Floats:
     divided by the normal-consistent interquartile range, cut to ±6 so that one wild value is far and no farther;
     missing is the median. Two different categories of a column are 1 apart.
     """
-    parts = []
-    for j in range(len(encoding.numerical)):
-        parts.append(_scaled(_straightened(matrix[:, j]))[:, None])
+    parts = [_scaled(_straightened(matrix[:, j]))[:, None] for j in range(len(encoding.numerical))]
     for j, known_values in enumerate(encoding.categories.values(), start=len(encoding.numerical)):
         same = matrix[:, j][:, None] == np.arange(len(known_values) + 1)[None, :]
         parts.append(same / np.sqrt(2.0))

@@ -1,0 +1,6 @@
+"""Poisoned training data: measure it, weigh what may have done it, and say it in words, tables and figures."""
+
+from rbnb.diagnoses.poisoning.hypotheses import hypotheses
+from rbnb.diagnoses.poisoning.measure import Poisoning, PoisoningSettings
+
+__all__ = ["Poisoning", "PoisoningSettings", "hypotheses"]

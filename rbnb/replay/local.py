@@ -36,7 +36,7 @@ def _texts(task: dict[str, Any], i: int) -> list[str]:
 def ask_onnx(task: dict[str, Any]) -> list[float | None]:
     """Ask an ONNX model: one input for each feature, or one matrix of all of them."""
     try:
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped]
     except ImportError:
         raise ProblemError(f"onnxruntime is not installed; {_EXTRA}") from None
     path = _file(task)
@@ -84,29 +84,34 @@ def _scores(out: Any, positive: str) -> list[float | None]:  # noqa: ANN401 - an
 def ask_skops(task: dict[str, Any]) -> list[float | None]:
     """Ask a scikit-learn model kept by skops; refuse whatever skops does not trust by itself."""
     try:
-        from skops import io
+        from skops import io  # type: ignore[import-untyped]
     except ImportError:
         raise ProblemError(f"skops is not installed; {_EXTRA}") from None
-    import pandas as pd
-
     path = _file(task)
     if not zipfile.is_zipfile(path):
         raise ProblemError(f"{path.name} is no skops file; a pickle is never opened, save it with skops.io.dump")
     try:
         unknown = io.get_untrusted_types(file=path)
-        if unknown:
-            raise ProblemError(f"{path.name} holds types that are not trusted: {', '.join(sorted(unknown)[:5])}")
-        model = io.load(path, trusted=[])
-        values = {
-            name: _numbers(task, i) if kind == "numerical" else [row[i] for row in task["rows"]]
-            for i, (name, kind) in enumerate(zip(task["columns"], task["kinds"], strict=True))
-        }
-        return _predicted(model, pd.DataFrame(values), task["positive"])
-    except ProblemError:
-        raise
+        model = io.load(path, trusted=[]) if not unknown else None
+        scores = [] if model is None else _predicted(model, _table(task), task["positive"])
     except Exception as error:  # noqa: BLE001 - a model raises what it likes
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ProblemError(f"{path.name} cannot be run: {first}; check that it takes these inputs") from None
+    if unknown:
+        raise ProblemError(
+            f"{path.name} holds types that are not trusted, so it is not opened: {', '.join(unknown[:5])}"
+        )
+    return scores
+
+
+def _table(task: dict[str, Any]) -> Any:  # noqa: ANN401 - a DataFrame
+    import pandas as pd
+
+    values = {
+        name: _numbers(task, i) if kind == "numerical" else [row[i] for row in task["rows"]]
+        for i, (name, kind) in enumerate(zip(task["columns"], task["kinds"], strict=True))
+    }
+    return pd.DataFrame(values)
 
 
 def _predicted(model: Any, table: Any, positive: str) -> list[float | None]:  # noqa: ANN401 - any scikit-learn model

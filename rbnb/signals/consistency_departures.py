@@ -132,8 +132,10 @@ def departures(
 
 def _sums(codes: Codes, residuals: Floats, size: int) -> tuple[Floats, Floats, Floats]:
     n = np.bincount(codes, minlength=size).astype(np.float64)
-    total = np.bincount(codes, weights=residuals, minlength=size)
-    return n, total, np.bincount(codes, weights=residuals**2, minlength=size)
+    total, squares = (
+        np.bincount(codes, weights=w, minlength=size).astype(np.float64) for w in (residuals, residuals**2)
+    )
+    return n, total, squares
 
 
 def _departure(
@@ -165,11 +167,11 @@ def _departure(
     extra = chi - freedom
     wide = limit * math.sqrt(2 * freedom + 4 * max(extra, 0.0))
     plain = float((weight * shifts[known] ** 2).sum()) - noise
-    sizes = [
+    size, low, high = (
         math.sqrt(max(part, 0.0)) / surrogate.scale
         for part in (plain, min(max(extra - wide, 0.0) * each, max(plain, 0.0)), max(plain, 0.0) + wide * each)
-    ]
-    return Departure(where, feature, *sizes, chi, freedom, int(rows), shifts, coder)
+    )
+    return Departure(where, feature, size, low, high, chi, freedom, int(rows), shifts, coder)
 
 
 def departure_signal(found: Sequence[Departure], surrogate: ScoreModel | None, why: str = "") -> Signal:

@@ -110,7 +110,7 @@ def stretch_of_gain(gain: Floats, epochs: NDArray[np.int64], bucket: int, *, end
         return None
     slots = epochs // bucket
     first = int(slots.min())
-    each = np.bincount(slots - first, weights=gain)
+    each = np.asarray(np.bincount(slots - first, weights=gain), dtype=np.float64)
     low, high, strength = _best_run(each)
     if strength < _SURE:
         return None

@@ -133,7 +133,7 @@ def _skewed(found: OutputInconsistency, lead: Channel) -> list[Cause]:
 
 def _misread(found: OutputInconsistency, lead: Channel) -> list[Cause]:
     noise = _noise(found, lead)
-    causes = [_encoding(one, lead, best=i == 0) for i, one in enumerate(found.encodings[:3])]
+    causes = [_encoding(one, lead, best=i == 0) for i, one in enumerate(found.encodings[:2])]
     causes = [] if noise is not None and not any(c.status == "supported" for c in causes) else causes
     if noise is not None and not any(c.status == "supported" for c in causes):
         causes.append(noise)
@@ -141,14 +141,16 @@ def _misread(found: OutputInconsistency, lead: Channel) -> list[Cause]:
         return causes
     feature = next((one.feature.removeprefix("feature_") for one in found.departures if one.where == lead.where), "")
     by = f", most by {feature}" if feature else ""
-    evidence = f"{_share(lead.signal.value) if lead.signal.unit == 'share' else f'{lead.signal.value:.2f} standard deviations'}: {lead.signal.method}"
+    size = _share(lead.signal.value) if lead.signal.unit == "share" else f"{lead.signal.value:.2f} standard deviations"
+    evidence = f"{size}: {lead.signal.method}"
     name = f"other answers to the same inputs {_in(lead.where)}{by}"
     return [*causes, Cause("answers", name, lead.where, 0.9, "supported", evidence)]
 
 
 def _encoding(one: Encoding, lead: Channel, *, best: bool) -> Cause:
     status: HypothesisStatus = "supported" if best and one.explains >= _MOST else "open"
-    evidence = f"made before the known-good behaviour it explains {max(one.explains, 0):.0%} of the scores that differ (n {one.n:,})"
+    share = max(one.explains, 0.0)
+    evidence = f"read like that, the known-good behaviour explains {share:.0%} of what differs (n {one.n:,})"
     name = f"{one.feature} is misread {_in(lead.where)}: {one.detail}"
     kind = "cache" if one.kind == "stale" else "encoding"
     return Cause(kind, name, lead.where, min(max(one.explains, 0.0), 1.0), status, evidence, explains=one.explains)
@@ -166,7 +168,8 @@ def _noise(found: OutputInconsistency, lead: Channel) -> Cause | None:
         return None
     alike = apart / n
     evidence = f"{apart} of {n} pairs of equal requests differ though both were answered there since the onset"
-    name = f"answers cannot be repeated {_in(lead.where)}: {'noise' if alike > 0.6 else 'some come from a cache, or noise'}"
+    what = "noise" if alike > 0.6 else "noise, or some come from a cache"
+    name = f"answers cannot be repeated {_in(lead.where)}: {what}"
     return Cause("determinism", name, lead.where, 0.95, "supported", evidence, explains=alike)
 
 

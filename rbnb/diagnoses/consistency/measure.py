@@ -1,4 +1,4 @@
-"""Measure whether a model still answers the same to the same: outputs, decisions, repeats, skew, and what inputs lead to.
+"""Measure whether a model still answers the same to the same.
 
 The steps follow the runbook: integrity, outputs by themselves, decisions against scores, repeated requests, served
 against recomputed inputs, scores against what inputs used to lead to, calibration, declared properties, replay. Each
@@ -25,7 +25,8 @@ from rbnb.diagnoses.consistency.channels import Channel, locate, locate_pairs, m
 from rbnb.diagnoses.consistency.declared import calibration_signals, declared_signals
 from rbnb.diagnoses.consistency.replaying import Replay, run_replay
 from rbnb.model import NotMeasured, Signal
-from rbnb.signals.consistency_departures import Departure, departure_signal, departures, row_gain
+from rbnb.scope import describe
+from rbnb.signals.consistency_departures import Departure, departure_signal, departure_stretch, departures
 from rbnb.signals.consistency_encoding import Encoding, explain_scores
 from rbnb.signals.consistency_expected import ScoreModel, fit_score_model, to_link
 from rbnb.signals.consistency_outputs import (
@@ -36,7 +37,6 @@ from rbnb.signals.consistency_outputs import (
     repeated_scores,
     score_shift,
 )
-from rbnb.signals.consistency_places import stretch_of_gain
 from rbnb.signals.consistency_repeats import Pairs, excess_share, fingerprints, pair_repeats, repeat_signals
 from rbnb.signals.consistency_skew import Skew, measure_skew
 from rbnb.signals.latency import share
@@ -141,7 +141,7 @@ class OutputInconsistency:
     def current(self) -> Flags:
         """Which of `rows` lie in the window."""
         epochs = self.rows["epoch"].to_numpy(dtype=np.int64)
-        return (epochs >= self.scope.start) & (epochs < self.scope.end)
+        return np.asarray((epochs >= self.scope.start) & (epochs < self.scope.end), dtype=np.bool_)
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -235,16 +235,16 @@ class OutputInconsistency:
             found.append(
                 NotMeasured("expected scores", f"inputs explain only {self.fitted[0].explained:.0%} of the score")
             )
-        return found + self.replayed.not_measured
+        return [*found, *self.replayed.not_measured]
 
     @property
     def query(self) -> str:
-        """What was read, in words close to SQL."""
-        scope = self.scope
+        """What was read, in words."""
         names = ", ".join(str(name) for name in self.rows.columns)
+        spans = describe(self.scope)
         return (
-            f"SELECT {names} FROM predictions WHERE epoch >= {scope.reference_start} AND epoch < {scope.end} "
-            f"-- at most {_REFERENCE_ROWS:,} rows of the reference and {_WINDOW_ROWS:,} of the window, by hash"
+            f"-- {names}\n-- of the prediction log, {spans['reference']} (at most {_REFERENCE_ROWS:,} rows)\n"
+            f"-- and {spans['window']} (at most {_WINDOW_ROWS:,} rows), thinned by hash"
         )
 
     # The checks.
@@ -255,6 +255,11 @@ class OutputInconsistency:
         if self.log.columns.prediction_proba is None:
             return [], np.zeros(len(scores), dtype=np.bool_)
         return invalid_scores(scores, self.current, probability=self.probability)
+
+    @property
+    def outputs(self) -> list[Signal]:
+        """Whether scores are possible, and decisions follow from them."""
+        return [*self._outputs[0], self._decisions[0]]
 
     @cached_property
     def clean(self) -> pd.DataFrame:
@@ -405,6 +410,11 @@ class OutputInconsistency:
         now, usual = known & self.current, (int(wrong[held].sum()), int(known[held].sum()))
         return excess_share(name, int(wrong[now].sum()), int(now.sum()), usual, method=method), wrong
 
+    @property
+    def unexplained(self) -> Signal:
+        """The share of scores far from what their inputs lead to."""
+        return self._unexplained[0]
+
     @cached_property
     def flips(self) -> list[Signal]:
         """Decisions that differ from what the expected score leads to, in excess of the reference."""
@@ -481,9 +491,8 @@ class OutputInconsistency:
         best, model = self.departures[0], self.usable
         assert model is not None  # noqa: S101 - there are departures, so there is a model
         place = member(self.clean, best.where)
-        gain = row_gain(best, model, self.clean[place], self.residuals[place])
-        epochs = self.clean["epoch"].to_numpy(dtype=np.int64)[place]
-        stretch = stretch_of_gain(gain, epochs, self.scope.bucket, end=self.scope.end)
+        rows, left = self.clean[place], self.residuals[place]
+        stretch = departure_stretch(best, model, rows, left, self.scope.bucket, end=self.scope.end)
         wrong = self._unexplained[1]
         return Channel("departure", self.departure, best.where, stretch, (), wrong)
 
@@ -601,7 +610,7 @@ class OutputInconsistency:
         """Everything that policy judges."""
         if not len(self.rows):
             return self.integrity
-        found = [*self.integrity, *self._outputs[0], self._decisions[0], *self.repeats]
+        found = [*self.integrity, *self.outputs, *self.repeats]
         if self.skew is not None:
             found += [self._skew_rows, *self.skew.signals]
         found += [self.departure, self._unexplained[0], *self.flips, *self.calibration, *self.declared]

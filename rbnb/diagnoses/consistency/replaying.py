@@ -182,7 +182,7 @@ def _number(value: float) -> float | None:
 def _declared(found: OutputInconsistency, endpoint: Endpoint, rows: pd.DataFrame) -> list[Signal]:
     """Check monotone and invariant inputs by changing them and asking again."""
     model, some = found.data.model, rows.iloc[:_PERTURBED]
-    wanted = [("monotone_replayed", name, direction) for name, direction in model.monotone.items()]
+    wanted = [("monotone_replayed", name, str(direction)) for name, direction in model.monotone.items()]
     wanted += [("invariance_replayed", name, "invariant") for name in model.invariant]
     signals = []
     for label, name, direction in wanted:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rbnb.baselines.usual import usual_on_grid
 from rbnb.baselines.windows import HOUR, Measured, Walk, touching, windows_of
 from rbnb.model import Signal
-from rbnb.signals.baseline import WEEK, Expectation, fewer, seasonal_expectation, seasonal_period
+from rbnb.signals.baseline import WEEK, Expectation, fewer, seasonal_period
 from rbnb.signals.episode import detect_episode, persistence
 from rbnb.signals.latency import quantile_levels, quantile_ratio, share
 
@@ -215,9 +216,10 @@ class _Series:
         frame[counts] = frame[counts].fillna(0)
         self.frame = frame
         self.times = np.asarray(frame.index, dtype=np.int64)
-        self.leave_out = tuple(leave_out)
+        self.usable = np.ones(len(self.times), dtype=np.bool_)
+        for low, high in leave_out:
+            self.usable &= ~((self.times >= low) & (self.times < high))
         self.settings = settings
-        self.bucket = bucket
         measured = frame["measured"]
         one_each = float(measured[measured > 0].median() if (measured > 0).any() else 0) < 3
         self.columns = ("p50",) if one_each else ("p50", "p95")
@@ -226,7 +228,7 @@ class _Series:
         return np.asarray(self.frame[column].to_numpy(dtype=float), dtype=np.float64)
 
     def _usual(self, column: str) -> Expectation:
-        return seasonal_expectation(self.times, self._values(column), self.times, leave_out=self.leave_out)
+        return usual_on_grid(self.times, self._values(column), self.usable)
 
     def signals(self, ends: Hours, length: int) -> list[Measured]:
         """Return the anomaly, the traffic and the error rate of each window."""
@@ -253,10 +255,10 @@ class _Series:
     def _anomalies(self, ends: Hours, length: int, usual_n: Expectation) -> list[Signal]:
         """Look for an episode in each window with a run's own detector, the hours before it as its context."""
         usual = {c: fewer(self._usual(c), self._values("measured"), usual_n.middle) for c in self.columns}
-        out = touching(self.times, self.times + self.bucket, self.leave_out)
-        held = self.times[~out & (self._values("measured") > 0)]
+        held = self.times[self.usable & (self._values("measured") > 0)]
         period = seasonal_period(float(held[-1] - held[0])) if len(held) else 0
-        inflation = {c: persistence(self.times[~out], self._values(c)[~out], period) for c in self.columns}
+        past = self.usable
+        inflation = {c: persistence(self.times[past], self._values(c)[past], period) for c in self.columns}
         context = max(6 * HOUR, 2 * length)
         found = []
         for end in ends:

@@ -36,6 +36,8 @@ __all__ = ["WARN_TIMES", "Limits", "Written", "learned_limits", "write_baseline"
 #: How many times as often as a breach a healthy window may reach a warning.
 WARN_TIMES = 5.0
 _SIDES = ("warning", "breach")
+#: The signals that stand first in the picture: the tail, the stretch, the traffic.
+_SHOWN = ("latency_p95", "latency_anomaly", "throughput")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,7 @@ def _panels(walk: Walk | None, limits: list[Limits], bands: list[Band]) -> list[
                 getattr(one.threshold, side),
             )
         )
+    panels.sort(key=lambda panel: panel.label.partition(",")[0] not in _SHOWN)
     none: tuple[list[int], list[float]] = ([], [])
     panels += [
         Panel(f"{b.name} {b.where}".strip() + ", an hour", b.usual, b.low, b.high, none, none, None) for b in bands

@@ -24,8 +24,9 @@ __all__ = ["ENOUGH", "Learned", "learn", "upper_end"]
 
 #: Healthy windows without which nothing is learned: three days of them, so that each hour of the day was seen thrice.
 ENOUGH = 72
-#: How many times an hour must have been seen before its own numbers weigh as much as those it leans on.
-_LEAN = 4
+#: How many times an hour must have been seen before its own numbers weigh as much as those it leans on; a spread
+#: takes more values to be known than a level.
+_LEAN, _LEAN_SPREAD = 4, 12
 #: Values beyond a limit that are wanted before their own quantile is taken; with fewer the tail is extrapolated.
 _BEYOND = 10
 #: The least spread of an hour, as a share of that of all hours: a few values that agree by chance are no certainty.
@@ -85,11 +86,11 @@ def learn(end: Hours, hour: Hours, value: Floats, *, unit: str, direction: str, 
 
     Notes
     -----
-    Shrinkage: an hour seen n times weighs n / (n + 4) against the same hour of the day on weekdays or weekends,
-    and so on up to all hours. The distance of the limit is the quantile of the residuals of each week under the
-    profile of the other weeks; where fewer than ten residuals lie beyond it, the tail above their upper tenth is
-    taken to fall off exponentially, its scale from the median excess (peaks over threshold; Pickands 1975,
-    Ann. Stat. 3, 119). Variance stabilising: Anscombe (1948), Biometrika 35, 246.
+    Shrinkage: an hour seen n times weighs n / (n + 4) against the same hour of the day on weekdays or weekends, and
+    so on up to all hours; its spread n / (n + 12). The distance of the limit is the quantile of the residuals of
+    each week under the profile of the other weeks; where fewer than ten residuals lie beyond it, the tail above
+    their upper tenth is taken to fall off exponentially, its scale from the median excess (peaks over threshold;
+    Pickands 1975, Ann. Stat. 3, 119). Variance stabilising: Anscombe (1948), Biometrika 35, 246.
 
     Examples
     --------
@@ -153,7 +154,7 @@ def _profile(hour: Hours, value: Floats) -> _Profile:
     if whole <= 0:
         # the same number nearly everywhere: what little there is of deviation is all there is to go by
         whole = max(float(np.quantile(np.abs(rest), 0.99)) / 2.3263, 1e-12)
-    scale = _leaning(hour, rest, lambda part: math.log(max(_mad(part), _LEAST * whole)))
+    scale = _leaning(hour, rest, lambda part: math.log(max(_mad(part), _LEAST * whole)), _LEAN_SPREAD)
     return _Profile(level, np.exp(scale))
 
 
@@ -169,7 +170,7 @@ def _spread(rest: Floats) -> float:
     return max(_mad(rest), (float(np.quantile(rest, 0.9)) - float(np.median(rest))) / 1.2816)
 
 
-def _leaning(hour: Hours, value: Floats, of: Callable[[Floats], float]) -> Floats:
+def _leaning(hour: Hours, value: Floats, of: Callable[[Floats], float], lean: int = _LEAN) -> Floats:
     """Return a statistic of each hour of the week, shrunk towards the hour of the day and towards all hours."""
     by_hour = [value[hour == h] for h in range(WEEK_HOURS)]
     everywhere = of(value)
@@ -177,19 +178,19 @@ def _leaning(hour: Hours, value: Floats, of: Callable[[Floats], float]) -> Float
     for weekend in (False, True):
         for h in range(24):
             parts = [by_hour[24 * day + h] for day in ((5, 6) if weekend else range(5))]
-            days[weekend, h] = _shrunk(np.concatenate(parts), of, everywhere)
+            whole = np.concatenate(parts)
+            days[weekend, h] = _shrunk(whole, of, everywhere, len(whole), lean)
     found = np.empty(WEEK_HOURS)
     for h in range(WEEK_HOURS):
         near = np.concatenate([by_hour[(h + step) % WEEK_HOURS] for step in (-1, 0, 1)])
-        found[h] = _shrunk(near, of, days[h // 24 >= 5, h % 24], seen=len(by_hour[h]))
+        found[h] = _shrunk(near, of, days[h // 24 >= 5, h % 24], len(by_hour[h]), lean)
     return found
 
 
-def _shrunk(part: Floats, of: Callable[[Floats], float], towards: float, seen: int | None = None) -> float:
+def _shrunk(part: Floats, of: Callable[[Floats], float], towards: float, seen: int, lean: int) -> float:
     if not len(part):
         return towards
-    n = len(part) if seen is None else seen
-    weight = n / (n + _LEAN)
+    weight = seen / (seen + lean)
     return weight * of(part) + (1 - weight) * towards
 
 

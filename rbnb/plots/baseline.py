@@ -6,7 +6,8 @@ so that nothing is thinned away; windows that were left out are drawn apart and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Panel", "baseline_week"]
 
 _LEFT, _RIGHT, _ROW, _TOP, _BOTTOM = 52, 18, 74, 22, 22
-_PANELS = 6
+_PANELS = 3
+_PATH = re.compile(r'(?<= d=")[^"]*')
+_DIGIT = re.compile(r"(\.\d)\d+")
+_SPACES = re.compile(r"\s+([LM])\s+")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -57,7 +61,7 @@ class Panel:
 
 
 def baseline_week(title: str, panels: Sequence[Panel]) -> Figure:
-    """Draw the week of up to six signals under each other.
+    """Draw the week of up to three signals under each other.
 
     Parameters
     ----------
@@ -77,11 +81,17 @@ def baseline_week(title: str, panels: Sequence[Panel]) -> Figure:
                     canvas.text(axes, 24 * day + 12, 0, name, align="center", shift=(0, -13), across="axes")
         told = "; ".join(_told(panel) for panel in shown) or "nothing was learned"
         more = f" The first {len(shown)} of {len(panels)}." if len(panels) > len(shown) else ""
-        return canvas.finish(
+        figure = canvas.finish(
             f"{len(shown)} charts over the hours of a week, Monday to Sunday, UTC. {told}.",
             "Blue strokes: the history of each hour, lowest to highest. Grey: from what is usual to the learned limit. "
             f"Dashed: the policy's number. Red: windows left out, such as incidents.{more}",
         )
+        return replace(figure, svg=_PATH.sub(_shorter, figure.svg))
+
+
+def _shorter(path: re.Match[str]) -> str:
+    """Write a path to the tenth of a point, without needless spaces: a week has many points."""
+    return _SPACES.sub(r"\1", _DIGIT.sub(r"\1", path[0]))
 
 
 def _told(panel: Panel) -> str:
@@ -94,41 +104,39 @@ def _told(panel: Panel) -> str:
 
 
 def _draw(canvas: Canvas, axes: Any, panel: Panel) -> None:  # noqa: ANN401 - matplotlib is untyped
-    hours, usual = np.arange(169), floats(panel.usual)
+    hours, usual = np.arange(168) + 0.5, floats(panel.usual)
     bounds = [floats(limit) for limit in (panel.low, panel.high) if limit is not None]
     drawn = [usual, *bounds, floats(panel.history[1]), floats([panel.policy] if panel.policy is not None else [])]
     values = np.concatenate(drawn)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    out = floats(panel.left_out[1])
+    if np.isfinite(out).any():  # an incident may stand out, and may not flatten everything else
+        high = max(high, min(float(np.nanmax(out)), high + (high - low)))
     room = 0.08 * ((high - low) or abs(high) or 1.0)
     axes.set_xlim(0, 168)
     axes.set_ylim(low - room, high + room)
     for day in range(8):
         axes.axvline(24 * day, color=GRID, lw=0.8, zorder=0)
     lower, upper = (usual if limit is None else floats(limit) for limit in (panel.low, panel.high))
-    axes.fill_between(hours, _steps(lower), _steps(upper), step="post", color=BAND, alpha=0.30, lw=0, zorder=1)
+    axes.fill_between(hours, lower, upper, color=BAND, alpha=0.30, lw=0, zorder=1)
     for limit in bounds:
-        axes.plot(hours, _steps(limit), drawstyle="steps-post", color=INK, lw=1.0, zorder=4)
-    axes.plot(hours, _steps(usual), drawstyle="steps-post", color=BAND, lw=1.0, zorder=2)
+        axes.plot(hours, limit, color=INK, lw=1.0, zorder=4)
     if panel.policy is not None:
         axes.axhline(panel.policy, color=MUTED, lw=1.0, ls=(0, (5, 3)), zorder=3)
     _strokes(axes, *panel.history, BLUE, 0.35)
-    _strokes(axes, panel.left_out[0], np.clip(floats(panel.left_out[1]), low - room, high + room), RED, 0.65)
+    _strokes(axes, panel.left_out[0], np.clip(out, low - room, high + room), RED, 0.65)
     canvas.text(axes, 0, 1, panel.label, color=INK, weight="bold", across="axes", shift=(0, 4))
-    for value in ticks_between(low, high, most=2):
+    for value in ticks_between(low, high, most=3):
         canvas.text(axes, 0, value, number(value), align="right", shift=(-6, -3))
-
-
-def _steps(values: Floats) -> Floats:
-    return np.append(values, values[-1])
 
 
 def _strokes(axes: Any, hours: Sequence[int], values: Iterable[float], color: str, across: float) -> None:  # noqa: ANN401
     """Draw for each hour a stroke from the lowest to the highest of its values, all as one line with gaps."""
     hour, value = np.asarray(hours, dtype=np.int64), floats(values)
     hour, value = hour[np.isfinite(value)], value[np.isfinite(value)]
-    x, y = [], []
+    x, y, least = [], [], 0.004 * float(np.ptp(axes.get_ylim()))
     for one in np.unique(hour):
         own = value[hour == one]
         x += [one + across, one + across, np.nan]
-        y += [own.min(), own.max(), np.nan]
+        y += [own.min(), max(own.max(), own.min() + least), np.nan]
     axes.plot(x, y, color=color, lw=1.4, solid_capstyle="round", zorder=3)

@@ -43,6 +43,8 @@ SECONDS = 180.0
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "RBNB_KERNEL_TOKEN")
 _SET = {"DO_NOT_TRACK": "1", "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _WORST_FIRST = ("breach", "warning", "undefined", "ok")
+#: Reasons of `rbnb.opinion` that mean that one of the two has no answer.
+_NOT_COMPARED = ("unusable", "not_judged")
 _LARGEST_ANSWER = 4 * 2**20
 #: How long the reference must be for hours of the week, and of the day, to come back in it, in seconds.
 _WEEKS, _DAYS = 13.5 * DAY, 1.9 * DAY
@@ -70,7 +72,9 @@ class SecondOpinion:
         return {name: getattr(self, name) for name in kept}
 
 
-def ask(data: ModelData, scope: Scope, findings: Sequence[Finding], folder: Path) -> SecondOpinion:
+def ask(
+    data: ModelData, scope: Scope, findings: Sequence[Finding], folder: Path, *, seconds: float = SECONDS
+) -> SecondOpinion:
     """Ask for a second opinion on every feature, and leave its files in `folder`.
 
     Parameters
@@ -81,6 +85,8 @@ def ask(data: ModelData, scope: Scope, findings: Sequence[Finding], folder: Path
         What rbnb found; those whose place is ``feature=<name>`` are compared.
     folder
         Where samples and answers go; made if it is not there.
+    seconds
+        Until it is given up.
 
     Returns
     -------
@@ -98,7 +104,7 @@ def ask(data: ModelData, scope: Scope, findings: Sequence[Finding], folder: Path
         return SecondOpinion(why=f"its samples cannot be written: {error.strerror}")
     except RbnbError as error:
         return SecondOpinion(why=f"its samples cannot be read: {error.message}")
-    return _run(folder)
+    return _run(folder, seconds)
 
 
 def write_samples(data: ModelData, scope: Scope, findings: Iterable[Finding], folder: Path) -> None:
@@ -160,7 +166,7 @@ def _worst(those: list[Finding]) -> dict[str, str]:
     return {"status": status, "told": one_line(", ".join(told[:3]), 300)}
 
 
-def _run(folder: Path) -> SecondOpinion:
+def _run(folder: Path, seconds: float) -> SecondOpinion:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     command = [sys.executable, "-P", "-m", "rbnb.opinion", str(folder)]
     try:
@@ -171,11 +177,11 @@ def _run(folder: Path) -> SecondOpinion:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return SecondOpinion(why=f"it took longer than {SECONDS:.0f} s and was ended")
+        return SecondOpinion(why=f"it took longer than {seconds:.0f} s and was ended")
     except OSError as error:
         return SecondOpinion(why=f"its process cannot be started: {error.strerror}")
     if done.returncode:
@@ -205,7 +211,7 @@ def read_answer(path: Path) -> SecondOpinion:
             differ=differ,
             details=details,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return SecondOpinion(why=f"its answer cannot be read: {type(error).__name__}")
 
 
@@ -255,9 +261,11 @@ _WARNING = (
 
 
 def _title(opinion: SecondOpinion) -> str:
-    said = f"Second opinion by {opinion.tool}: both agree on {opinion.agree} of {opinion.columns} columns"
-    differ = opinion.columns - opinion.agree
-    return f"{said} and differ on {differ}" if differ else said
+    silent = sum(one["reason"] in _NOT_COMPARED for one in opinion.details)
+    differ = opinion.columns - opinion.agree - silent
+    told = [f"both agree on {opinion.agree} of {opinion.columns} columns", f"differ on {differ}"]
+    told += [f"cannot be compared on {silent}"] if silent else []
+    return f"Second opinion by {opinion.tool}: {', '.join(told)}"
 
 
 def _flag(drifted: bool | None) -> str:  # noqa: FBT001 - three answers: yes, no, none

@@ -51,6 +51,7 @@ def form_opinion(folder: Path) -> dict[str, Any]:
     """Ask about every column, experiment on those in which the two differ, and return the opinion as plain data."""
     import pandas as pd
 
+    name_of_tool = tool()  # first, since nothing else is worth doing where it does not import
     asked = json.loads((folder / "columns.json").read_bytes())
     kinds: dict[str, str] = asked["features"]
     sides = [
@@ -76,7 +77,7 @@ def form_opinion(folder: Path) -> dict[str, Any]:
         for name, kind in kinds.items()
     ]
     columns += [compare(name, ours[name], Said(error=why), None, Probes()) for name, why in asked["unusable"].items()]
-    return _told(columns, len(current), len(reference))
+    return _told(name_of_tool, columns, len(current), len(reference))
 
 
 def _prepared(frame: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
@@ -103,10 +104,8 @@ def _probe(name: str, kind: str, said: Said, sides: tuple[pd.DataFrame, pd.DataF
     )
 
 
-def _told(columns: list[Column], rows: int, reference_rows: int) -> dict[str, Any]:
-    plain: dict[str, Any] = to_plain(
-        {"tool": tool(), "rows": rows, "reference_rows": reference_rows, "columns": columns}
-    )
+def _told(by: str, columns: list[Column], rows: int, reference_rows: int) -> dict[str, Any]:
+    plain: dict[str, Any] = to_plain({"tool": by, "rows": rows, "reference_rows": reference_rows, "columns": columns})
     return plain
 
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from rbnb.opinion.facts import Facts
     from rbnb.opinion.report import Said
 
-__all__ = ["REASONS", "Column", "Ours", "Probes", "compare", "differs"]
+__all__ = ["NOT_COMPARED", "REASONS", "Column", "Ours", "Probes", "compare", "differs"]
 
+#: The reasons for which there is nothing to compare, because one of the two has no answer.
+NOT_COMPARED = ("unusable", "not_judged")
 #: How a category's share has to change to be worth telling: half as much again, or a third less.
 _MOVED = 1.5
 #: From this share of its limit on a distance is told as being near it.
@@ -92,11 +94,8 @@ def compare(name: str, ours: Ours, said: Said, facts: Facts | None, probes: Prob
     found = [(code, told) for code, of in _REASONS.items() if (told := of(ours, said, facts, probes))]
     code, told = found[0] if found else ("not_explained", "nothing that was counted or tried explains it")
     by = "rbnb" if ours.flagged else "evidently" if said.drifted else "nobody"
-    return Column(name, ours, said, agree=False, flagged_by=by, reason=code, because=told, more=_told(found[1:2]))
-
-
-def _told(found: list[tuple[str, str]]) -> tuple[str, ...]:
-    return tuple(text for _, text in found)
+    more = () if code in NOT_COMPARED else tuple(text for _, text in found[1:2])
+    return Column(name, ours, said, agree=False, flagged_by=by, reason=code, because=told, more=more)
 
 
 def _unusable(_: Ours, said: Said, _facts: Facts | None, _probes: Probes) -> str:

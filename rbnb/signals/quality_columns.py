@@ -65,6 +65,10 @@ class Suspicion:
         The value or column concerned.
     touches
         Whether marked rows are themselves what is wrong; a category that vanished marks all the others.
+    details
+        The columns concerned where `feature` is no column, as for a rule.
+    tried
+        Among how many of its kind this one was chosen for its looks; what is certain has to be surer by as much.
     """
 
     kind: str
@@ -78,6 +82,7 @@ class Suspicion:
     other: str = ""
     touches: bool = True
     details: tuple[str, ...] = field(default=())
+    tried: int = 1
 
 
 def numerical_suspicions(
@@ -194,7 +199,8 @@ def repeated_values(now: Floats, then: Floats, groups: Sequence[Marks] = (), mos
         seen, times = np.unique(held, return_counts=True)
         order = np.argsort(-times)[:6]
         for at in order.tolist():
-            if times[at] >= max(6, 0.002 * len(held)) and _stands_out(seen, times, at, len(held), values, counts):
+            least = 6 if float(seen[at]) in MARKERS else 10
+            if times[at] >= max(least, 0.002 * len(held)) and _stands_out(seen, times, at, len(held), values, counts):
                 value = float(seen[at])
                 found[value] = max(found.get(value, 0), int(times[at]))
     return sorted(found, key=lambda value: -found[value])[:most]
@@ -227,7 +233,9 @@ def _stands_out(
 
 def _repeat(name: str, value: float, now: Floats, then: Floats) -> Suspicion:
     shown = f"{value:g}"
-    return Suspicion("marker", name, f"is {shown}", now == value, then == value, other=shown)
+    # any of the values could have been the one that repeats; the known markers are few
+    tried = len(MARKERS) if value in MARKERS else len(np.unique(now[np.isfinite(now)]))
+    return Suspicion("marker", name, f"is {shown}", now == value, then == value, other=repr(value), tried=tried)
 
 
 def _whole(name: str, now: Floats, then: Floats, known: Floats) -> Suspicion | None:

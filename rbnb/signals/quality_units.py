@@ -112,7 +112,7 @@ def unit_suspicion(name: str, now: Floats, then: Floats, groups: Sequence[Marks]
     with np.errstate(invalid="ignore"):
         before = density.at(usual - step) - base > _ODDS
     factor = _settled(step, logs[marks], known)
-    return Suspicion("unit", name, f"is {factor_name(factor)}", marks, before, sees, factor)
+    return Suspicion("unit", name, f"is {factor_name(factor)}", marks, before, sees, factor, tried=50)
 
 
 def _candidates(logs: Floats, known: Floats, groups: Sequence[Marks]) -> list[float]:

@@ -96,7 +96,7 @@ def _content(quality: DataQuality, trouble: Trouble) -> Cause:
     status: HypothesisStatus = "open" if trouble.standing and not suspicion.declared else "supported"
     name = f"{suspicion.feature} {suspicion.what}"
     if trouble.kind == "stuck" and suspicion.kind == "marker":
-        name = f"{suspicion.feature} is stuck at {suspicion.other}"
+        name = f"{suspicion.feature} is stuck at {float(suspicion.other):g}"
     kind = "source" if trouble.where else "feature"
     return Cause(
         kind, name, trouble.where, score, status, "; ".join(evidence), at=_moment(trouble.onset), explains=explains

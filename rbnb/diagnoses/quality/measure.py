@@ -243,13 +243,18 @@ class DataQuality:
         found.append(
             Signal("constant_columns", float(len(constant)), "count", len(self.kinds), "one value in all", reason=told)
         )
-        null = max((held["nulls"] / held["rows"] for held in self.counts.values() if held["rows"]), default=None)
-        worst = max(self.counts, key=lambda name: self.counts[name]["nulls"], default="")
-        reason = "" if null is not None else "there are no rows to look at"
+        return found if self.rows.learns else [*found, self._null_share]
+
+    @property
+    def _null_share(self) -> Signal:
+        """The emptiest column, for want of a reference that says how empty it usually is."""
         method = "largest share of nulls in a column, every row of the window counted"
-        place = f"feature={worst}" if null else ""
-        found.append(Signal("null_share", null, "share", len(self.rows.now), method, where=place, reason=reason))
-        return found
+        shares = {name: held["nulls"] / held["rows"] for name, held in self.counts.items() if held["rows"]}
+        worst = max(shares, key=lambda name: shares[name], default="")
+        if not worst:
+            return Signal("null_share", None, "share", 0, method, reason="there are no rows to look at")
+        place = f"feature={worst}" if shares[worst] else ""
+        return Signal("null_share", shares[worst], "share", int(self.counts[worst]["rows"]), method, where=place)
 
     @cached_property
     def touched(self) -> NDArray[np.bool_]:

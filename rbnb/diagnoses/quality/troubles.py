@@ -7,6 +7,7 @@ another about the same column is a consequence, and is told under it rather than
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,8 @@ __all__ = ["Trouble", "find_troubles"]
 
 #: What is believed first where two explain the same rows: the more particular.
 _ORDER = (
-    "swap", "unit", "clock", "unreadable", "type", "non_finite", "encoding", "marker", "stuck", "null", "expect",
-    "rule", "negative", "range", "unseen", "precision", "duplicate", "vanished",
+    "swap", "unit", "clock", "unreadable", "type", "non_finite", "encoding", "marker", "stuck", "null",
+    "rule", "negative", "range", "unseen", "expect", "precision", "duplicate", "vanished",
 )  # fmt: skip
 #: Share of the excess a slice has to explain to be called its place.
 _MOST = 0.6
@@ -119,14 +120,16 @@ def _sure(rows: Compared, suspicion: Suspicion, certain: float) -> Trouble | Non
     if suspicion.touches and not suspicion.now.any():
         return None
     found = rows.surest(suspicion.now, suspicion.then)
-    if found is None or found[0].ratio < certain:
+    if found is None or found[0].ratio < certain + math.log(max(suspicion.tried, 1)):
         return None
     stretch, place = found
     if not suspicion.touches and stretch.share < 0.9995:
         return None
     where, ranked = _place(rows, suspicion, stretch, place)
     if where != place:
-        stretch = rows.course(suspicion.now, suspicion.then, where) or stretch
+        other = rows.course(suspicion.now, suspicion.then, where)
+        # what divides best over the whole stretch must also be about as sure as where the scan was surest
+        where, stretch = (where, other) if other and other.ratio >= 0.8 * stretch.ratio else (place, stretch)
     trouble = _described(rows, suspicion, stretch, where)
     return replace(trouble, segments=ranked) if _credible(rows, trouble) else None
 
@@ -211,7 +214,8 @@ def _credible(rows: Compared, trouble: Trouble) -> bool:
 
 def _standing(rows: Compared, suspicion: Suspicion) -> Trouble | None:
     """Return a trouble of the whole window: what needs no reference, or is no newer than it."""
-    if suspicion.kind in ("vanished", "unseen", "stuck") and not suspicion.declared:
+    if suspicion.kind in ("vanished", "unseen", "stuck", "null") and not suspicion.declared:
+        # these can only be told by comparison
         return None
     bad, n = int(suspicion.now.sum()), len(suspicion.now)
     method = "share of rows of the window; nothing is compared"

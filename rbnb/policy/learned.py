@@ -8,8 +8,8 @@
   mapping, another policy, another length of the window.
 - **The model file wins.** A number that stands there is what its owner decided.
 - **The policy keeps the last word on what matters.** Every learned limit lies inside guard rails (`rails`): no
-  tighter than what the policy says is worth a warning, no looser than three times the policy's own distance
-  from normal.
+  tighter than half the policy's distance from normal and than what it says is worth a warning, no looser than three
+  times that distance.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOUR, _WEEK = 3_600, 168
 #: How many times the policy's distance from normal a learned limit may have.
 _LOOSEST = 3.0
-#: The part of the policy's distance from normal that a limit keeps where no warning says what matters.
+#: The part of the policy's distance from normal that a learned limit keeps at least.
 _TIGHTEST = 0.5
 
 Hours = Annotated[dict[str, list[Annotated[float, Field(allow_inf_nan=False, strict=False)]]], Field(min_length=7)]
@@ -203,7 +203,7 @@ def rails(threshold: Threshold, which: Literal["warning", "breach"], unit: str) 
     --------
     >>> from rbnb.policy.grammar import Threshold
     >>> rails(Threshold(warning=1.2, breach=1.5, why="felt by callers"), "breach", "ratio")
-    (1.2, 2.5)
+    (1.25, 2.5)
     """
     number = getattr(threshold, which)
     if number is None:
@@ -215,7 +215,8 @@ def rails(threshold: Threshold, which: Literal["warning", "breach"], unit: str) 
         normal = 1.0 if unit == "ratio" else 0.0
         tightest, loosest = (normal + share * (number - normal) for share in (_TIGHTEST, _LOOSEST))
     if which == "breach" and threshold.warning is not None:
-        tightest = threshold.warning
+        farther = max if threshold.direction == "above" else min
+        tightest = farther(tightest, threshold.warning)
     return tightest, min(loosest, 1.0) if unit == "share" else loosest
 
 

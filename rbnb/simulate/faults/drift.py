@@ -1,8 +1,9 @@
 """Drift: the world changes, and the log says truly what came.
 
-What an input is sized in: standard deviations of the standard normal value behind it. After a covariate
-fault the model is still right about each request unless `strange` says that it never learned such
-requests; after a concept fault it is wrong while its inputs look as ever.
+What an input is sized in: standard deviations of the standard normal value behind it. Harm: after a
+covariate fault the model is still right about each request, unless `strange` says that it never learned such
+requests; what changes is how many requests are decided one way or the other, as far as the input has
+weight. After a concept fault it is wrong while its inputs look as ever, after a label fault its rate is.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Drift(Fault):
     feature
         The input; empty takes the numerical input with the largest weight.
     strange
-        How far the outcome of the requests hit goes back to a coin with the usual rate, 0 to 1: the model
-        never learned such requests. At 1 its score is worth nothing for them.
+        How far the log odds of the requests hit go back to the average of all, 0 to 1: the model never
+        learned such requests. At 1 its score is worth nothing for them.
     """
 
     feature: str = ""
@@ -125,7 +126,10 @@ class WeeklyPattern(Drift):
 
 @dataclass(frozen=True, kw_only=True)
 class Scale(Drift):
-    """The standard deviation of an input is multiplied by 1.3, 1.7 or 2.5 while its middle stays."""
+    """The standard deviation of an input is multiplied by 1.3, 1.7 or 2.5 while its middle stays.
+
+    Harmful where the input has weight: more requests are far out on both sides.
+    """
 
     sizes: ClassVar[tuple[float, float, float]] = (1.3, 1.7, 2.5)
 
@@ -139,7 +143,8 @@ class Shape(Drift):
     """An input gets two humps at plus and minus 0.7, 0.85 or 0.97 standard deviations; mean and deviation stay.
 
     The order of the values stays too, so the correlations nearly do. Mean and deviation are those of the
-    standard normal value: for a normal input also its own.
+    standard normal value: for a normal input also its own. Hardly harmful: about as many
+    requests are decided either way.
     """
 
     sizes: ClassVar[tuple[float, float, float]] = (0.7, 0.85, 0.97)
@@ -164,6 +169,7 @@ class Correlation(Drift):
     """Two inputs are tied to each other, with correlation 0.3, 0.6 or 0.9, while each alone looks as before.
 
     Without names: the two with the largest weights. The first keeps its values; the second follows it.
+    Harmful as far as both have weight: more requests are far out on both sides, or fewer.
     """
 
     other: str = ""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KNOWN_FACTORS", "clock_suspicion", "factor_name", "shape_kept", "swap_suspicion", "unit_suspicion"]
 
-#: Factors between units people confuse: powers of ten and of 1024, seconds, minutes, hours and days.
-KNOWN_FACTORS = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e9, 1024.0, 60.0, 3600.0, 24.0, 86400.0, 1440.0, 7.0, 12.0)
+#: Factors between units people confuse: powers of ten; seconds, minutes, hours and days.
+KNOWN_FACTORS = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e9, 60.0, 3600.0, 86400.0)
 #: Factors below this are left alone.
 _LEAST = 4.0
 _LEARN = 200
@@ -36,6 +36,10 @@ _ODDS = math.log(20.0)
 _STEP = 0.04
 #: Share of affected rows that a mark must be able to see.
 _SEES = 0.25
+#: The same for hours, where several zones may be usual and hide a shift from one to another.
+_SEES_HOURS = 0.1
+#: How much better than a smooth change a mixture must explain what is seen, in total variation.
+_BETTER = 0.01
 
 
 class _Density:
@@ -176,7 +180,8 @@ def shape_kept(now: ArrayLike, then: ArrayLike, factor: float) -> float:
     """Return how badly a mixture of usual and multiplied values explains what is seen: 0 fully, 1 not at all.
 
     Total variation between the histogram of `now` and the best mixture of `then` and ``then × factor``, over
-    twenty bins of equal share in the mixture, less what chance brings. A tail that only grew is not explained.
+    twenty bins of equal share in the mixture, less what chance brings. It is 1 where a smooth shift or a wider spread
+    explains it as well: then nothing says that a unit changed.
 
     Examples
     --------
@@ -201,7 +206,22 @@ def shape_kept(now: ArrayLike, then: ArrayLike, factor: float) -> float:
     apart = 0.5 * np.abs(mixed - held).sum(axis=1)
     best = int(np.argmin(apart))
     chance = 0.5 * float(np.sqrt(2 / math.pi * mixed[best] * (1 - mixed[best]) / len(seen)).sum())
-    return max(float(apart[best]) - chance, 0.0)
+    misfit = max(float(apart[best]) - chance, 0.0)
+    # a mixture that fits no better than a smooth shift or a wider spread is none
+    smooth = max(_as_drift(held, usual, edges) - chance, 0.0)
+    return 1.0 if smooth <= misfit + _BETTER else misfit
+
+
+def _as_drift(held: Floats, usual: Floats, edges: Floats) -> float:
+    """Return how badly the best smooth change explains a histogram: a shift of less than `_LEAST`, a wider spread."""
+    sample = usual[:: max(len(usual) // 4000, 1)]
+    middle, best = float(np.median(sample)), 1.0
+    for spread in (0.7, 0.85, 1.0, 1.2, 1.45, 1.8):
+        for shift in np.linspace(-math.log10(_LEAST), math.log10(_LEAST), 25):
+            moved = (sample - middle) * spread + middle + shift
+            bins = np.bincount(np.searchsorted(edges, moved, side="right"), minlength=len(edges) + 1)
+            best = min(best, 0.5 * float(np.abs(bins / len(moved) - held).sum()))
+    return best
 
 
 def clock_suspicion(
@@ -248,7 +268,7 @@ def clock_suspicion(
     before = np.where(usual >= 0, log[(usual - step) % size] - log[usual], 0.0) > _ODDS
     weight = counts / counts.sum()
     sees = float(weight[log - log[(np.arange(size) + step) % size] > _ODDS].sum())
-    if sees < _SEES:
+    if sees < _SEES_HOURS:
         return None
     text = f"is {abs(step)} hour{'s' if abs(step) > 1 else ''} {'ahead' if step > 0 else 'behind'}"
     return Suspicion("clock", name, text, marks, before, sees, float(step))

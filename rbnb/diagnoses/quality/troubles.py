@@ -44,6 +44,8 @@ _EXAMINED = 6
 #: Misfit of a mixture with multiplied values beyond which a unit does not explain what is seen.
 _MISFIT = 0.15
 _ALL = 0.97
+#: Share of requests from which a slice is everywhere.
+_EVERYWHERE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,9 @@ def _sure(rows: Compared, suspicion: Suspicion, certain: float) -> Trouble | Non
     if suspicion.touches and not suspicion.now.any():
         return None
     found = rows.surest(suspicion.now, suspicion.then)
-    if found is None or found[0].ratio < certain + math.log(max(suspicion.tried, 1)):
+    # what the owner declared is one test a column, chosen by nobody for its looks
+    needed = certain / 2 if suspicion.declared else certain + math.log(max(suspicion.tried, 1))
+    if found is None or found[0].ratio < needed:
         return None
     stretch, place = found
     if not suspicion.touches and stretch.share < 0.9995:
@@ -144,7 +148,7 @@ def _place(
     ranked, _ = rank_segments(rows.cells(suspicion.now, suspicion.then, during), rows.segments)
     shares = tuple(ranked[:8])
     best = next((share for share in shares if share.explains >= _MOST), None)
-    if best is not None and best.traffic < _ALL:
+    if best is not None and best.traffic < _EVERYWHERE:
         return best.where, shares
     return place, shares
 

@@ -4,8 +4,8 @@ Rules: the two models differ in nothing but the rows; they are compared on the s
 nobody has checked labels by hand, rows of other sources stand in, and the signal says so. A trigger is tested by
 putting it on trusted rows: a clean model hardly moves, a poisoned one obeys.
 
-Sources: Efron & Tibshirani (1993), An Introduction to the Bootstrap, for the paired interval; Gu et al. (2017), BadNets,
-for the attack success rate.
+Sources: Efron & Tibshirani (1993), An Introduction to the Bootstrap, for the paired interval; Gu et al. (2017),
+BadNets, arXiv 1708.06733, for the attack success rate.
 """
 
 from __future__ import annotations

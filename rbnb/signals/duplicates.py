@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.training_rows import as_texts
 from rbnb.signals.latency import share
+from rbnb.signals.training_rows import as_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

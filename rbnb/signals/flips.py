@@ -5,7 +5,8 @@ others at the same predicted probability. For each pair of classes, rows are bin
 share of each bin bears which label *outside* the group is the expectation, so that ordinary label noise and a
 model that is too sure of itself are part of it. A group then has three unknowns: the share of a that became b,
 the share of b that became a, and a shift of its log odds, because an honest source may simply have a higher base
-rate than its features say; the larger the shift, the less it is believed (a normal prior). The likelihood ratio of the two rates, with the shift free in both hypotheses, decides.
+rate than its features say; the larger the shift, the less it is believed (a normal prior). The likelihood ratio of
+the two rates, with the shift free in both hypotheses, decides.
 
 Sources: the label-flip model is that of Natarajan et al. (2013), Learning with Noisy Labels, and Bootkrajang &
 Kabán (2012), Label-noise Robust Logistic Regression; fitted by expectation maximisation (Dempster et al. 1977);
@@ -190,7 +191,7 @@ def _split(pair: _Pair, member: Mask, blamed: Mask) -> tuple[Floats, Floats]:
 
 def _expected(outside: Floats, prior: Floats) -> Floats:
     """Return the share of the second class in each bin outside the group, with the model as two rows of prior."""
-    return (outside[..., 1] + 2.0 * prior) / (outside.sum(axis=-1) + 2.0)
+    return np.asarray((outside[..., 1] + 2.0 * prior) / (outside.sum(axis=-1) + 2.0))
 
 
 def _stands_out(own: Floats, outside: Floats, prior: Floats) -> Floats:

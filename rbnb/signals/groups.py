@@ -129,10 +129,8 @@ def candidate_groups(cells: Cells, *, fewest: int = 20) -> list[Group]:
     with at least `fewest` rows, and no more than seven tenths of all.
     """
     source, batch = np.array(cells.source), np.array(cells.batch)
-    found: list[Group] = []
-    for name in sorted(set(cells.source)):
-        if name != "(none)" or len(set(cells.source)) > 1:
-            found.append(_group(cells, "source", f"source={name}", source == name))
+    names = sorted(set(cells.source))
+    found = [_group(cells, "source", f"source={name}", source == name) for name in names]
     for name in _largest_batches(cells):
         inside = batch == name
         found.append(_group(cells, "batch", f"batch={name}", inside))
@@ -141,7 +139,7 @@ def candidate_groups(cells: Cells, *, fewest: int = 20) -> list[Group]:
             _group(cells, "batch", f"source={part} & batch={name}", inside & (source == part), whole=False)
             for part in parts
         ]
-    for name in sorted(set(cells.source)):
+    for name in names:
         found += _stretches(cells, "source", f"source={name}", source == name)
     found += _stretches(cells, "period", "", np.ones(len(source), dtype=bool))
     return _distinct(found, cells, fewest)

@@ -63,7 +63,7 @@ def assign_folds(groups: Sequence[str], labels: Ints, seed: int) -> tuple[Ints, 
 
 def fit_model(matrix: Floats, labels: Ints, categorical: Mask, seed: int) -> Any:  # noqa: ANN401 - scikit-learn's
     """Fit a small gradient boosting model; big tables are learned from a seeded sample of 40,000 rows."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
 
     if len(labels) > _LEARNED_FROM:
         rows = np.sort(np.random.default_rng(seed).choice(len(labels), _LEARNED_FROM, replace=False))
@@ -84,7 +84,7 @@ def fit_model(matrix: Floats, labels: Ints, categorical: Mask, seed: int) -> Any
 
 def _one_thread() -> Any:  # noqa: ANN401 - a context manager of threadpoolctl
     """Return a context in which small models are fitted on one core: more wait for each other on a busy machine."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     return threadpool_limits(limits=1)
 
@@ -148,7 +148,7 @@ def label_issues(labels: Ints, probabilities: Floats) -> tuple[Mask, Floats, Sig
         reason = "fewer than 50 rows, or one label only"
         none = Signal("label_issue_share", None, "share", len(labels), method, reason=reason)
         return np.zeros(len(labels), dtype=bool), np.ones(len(labels)), none
-    from cleanlab.filter import find_label_issues
+    from cleanlab.filter import find_label_issues  # type: ignore[import-untyped]
 
     present = np.unique(labels)
     code = np.searchsorted(present, labels)

@@ -108,16 +108,14 @@ def out_of_order(cells: Cells, epoch: Floats) -> tuple[Mask, Signal]:
     for source in set(cells.source):
         inside = [i for i, name in enumerate(cells.source) if name == source and not math.isnan(low[i])]
         for i in inside:
-            _mark(late, cells, epoch, parts[i], i, [j for j in inside if j != i and high[j] > low[j]], low, high)
+            _mark(late, epoch, parts[i], i, [j for j in inside if j != i and high[j] > low[j]], low, high)
     known = int(np.isfinite(epoch).sum())
     if not known:
         return late, Signal("out_of_order_share", None, "share", 0, method, reason="no row says when it was ingested")
     return late, share("out_of_order_share", int(late.sum()), known, method=method)
 
 
-def _mark(
-    late: Mask, cells: Cells, epoch: Floats, rows: Ints, own: int, others: Sequence[int], low: Floats, high: Floats
-) -> None:
+def _mark(late: Mask, epoch: Floats, rows: Ints, own: int, others: Sequence[int], low: Floats, high: Floats) -> None:
     times = epoch[rows]
     outside = (times < low[own]) | (times > high[own])
     for other in others:

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.training_rows import as_numbers, as_texts
 from rbnb.signals.latency import share
+from rbnb.signals.training_rows import as_numbers, as_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rbnb.signals.training_rows import Encoding
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[np.floating[Any]]
     Ints = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
@@ -260,10 +260,8 @@ def _extended(
     gain = np.where(n >= _FEWEST, _gain(inside.T @ seen, inside.T @ p, n), 0.0)
     gain[np.isin(items.column, items.column[list(start)])] = 0.0
     found = [_Counted(start, "", label, rows, 0.0)]
-    if len(start) < 3:
-        for i in np.argsort(-gain, kind="stable")[:2]:
-            if gain[i] > 0:
-                found.append(_Counted((*start, int(i)), "", label, rows & (borne[:, i] > 0), 0.0))
+    further = [int(i) for i in np.argsort(-gain, kind="stable")[:2] if gain[i] > 0] if len(start) < 3 else []
+    found += [_Counted((*start, i), "", label, rows & (borne[:, i] > 0), 0.0) for i in further]
     for one in list(found):
         held = sources[one.rows]
         found += [_Counted(one.items, str(name), label, one.rows & (sources == name), 0.0) for name in np.unique(held)]

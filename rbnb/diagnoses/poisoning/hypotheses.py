@@ -205,9 +205,7 @@ def _gaps(found: Poisoning, table: Training) -> list[Cause]:
     rows = found.unvouched
     if rows.sum() < 3:
         return []
-    parts = [
-        f"{int(held.sum()):,} {told}" for held, _, told in found.vouching if told and held.any() and " id " not in told
-    ]
+    parts = [f"{int(one.rows.sum()):,}: {one.told}" for one in found.vouching if one.gap and one.rows.any()]
     source = _planter(rows & (np.array(table.source, dtype=str) != "(none)"), table)
     if source:
         parts.append(f"of those that name a source most are of {source}")

@@ -11,7 +11,6 @@ blast radius. Each is computed once, the first time it is asked for. Rules:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -19,21 +18,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from rbnb.data import Span
-from rbnb.diagnoses.poisoning.suspects import Evidence, Structure, Teaching, structure, teaching
+from rbnb.diagnoses.poisoning.effect import effect, noise_share
+from rbnb.diagnoses.poisoning.suspects import Evidence, Structure, Teaching, held_against, structure, teaching
 from rbnb.diagnoses.poisoning.table import Training, prepare
+from rbnb.diagnoses.poisoning.vouching import Vouched, gap_share, vouching
 from rbnb.model import NotMeasured, SegmentShare, Signal
-from rbnb.signals.counterfactual import compare_models, refit, trigger_effect
-from rbnb.signals.flips import find_flipped, flip_signals
-from rbnb.signals.groups import Group, make_cells
-from rbnb.signals.label_errors import class_pairs, fit_model, label_issues, predict
+from rbnb.signals.flips import flip_signals
+from rbnb.signals.label_errors import class_pairs, label_issues
 from rbnb.signals.latency import share
 from rbnb.signals.provenance import (
     blast_radius,
     label_rates,
-    out_of_order,
-    repeated_ids,
-    unknown_batches,
-    unnamed,
     volumes,
 )
 from rbnb.signals.training_rows import as_numbers, as_texts
@@ -205,49 +200,26 @@ class Poisoning:
         return int(np.isnan(table.matrix[:, :numbers]).sum()) + texts
 
     @cached_property
-    def provenance(self) -> list[Signal]:
-        """Who vouches for the rows: source, batch, lineage, ids, order."""
-        return [signal for _, signal, _ in self.vouching] + [self._gap_signal] if self.table is not None else []
-
-    @cached_property
-    def vouching(self) -> list[tuple[Mask, Signal, str]]:
-        table = self.table
-        assert table is not None  # noqa: S101 - asked only of a table
-        n = len(table.labels)
-        nothing = np.zeros(n, dtype=bool)
-        found: list[tuple[Mask, Signal, str]] = []
-        for name, values in (("source", table.source), ("batch", table.batch)):
-            if name in table.has:
-                found.append((*unnamed(values, name), f"names no {name}"))
-            else:
-                reason = f"no {name} is mapped"
-                found.append((nothing, Signal(f"no_{name}_share", None, "share", n, "", reason=reason), ""))
-        listed = {batch: when for _, batch, when in self.lineage or []} if "batch" in table.has else {}
-        absent, unlisted = unknown_batches(table.cells, listed)
-        found.append(
-            (np.isin(np.array(table.batch, dtype=str), absent), unlisted, "is of a batch that no version lists")
-        )
-        if "id" in table.has:
-            found.append((*repeated_ids(table.ids), "bears the id of another row"))
-        late, order = out_of_order(table.cells, table.epoch)
-        found.append((late & False, order, ""))
-        return found
-
-    @property
-    def _gap_signal(self) -> Signal:
-        """The share of rows that lack a source, a batch or a batch that is listed, together."""
-        table, rows = self.table, self.unvouched
-        assert table is not None  # noqa: S101 - asked only of a table
-        method = "rows without source, without batch, or of a batch that no version lists"
-        if not table.has & {"source", "batch"}:
-            reason = "neither source nor batch is mapped"
-            return Signal("provenance_gap_share", None, "share", len(rows), method, reason=reason)
-        return share("provenance_gap_share", int(rows.sum()), len(rows), method=method)
+    def vouching(self) -> list[Vouched]:
+        """Each question of provenance: which rows fail it, the signal, and what is held against them."""
+        return [] if self.table is None else vouching(self.table, self.lineage)
 
     @cached_property
     def unvouched(self) -> Mask:
-        """Which rows nobody vouches for."""
-        return np.asarray(np.logical_or.reduce([rows for rows, signal, _ in self.vouching if "id" not in signal.name]))
+        """Which rows nobody vouches for: no source, no batch, or of a batch that no version lists."""
+        n = 0 if self.table is None else len(self.table.labels)
+        rows = np.zeros(n, dtype=bool)
+        for one in self.vouching:
+            if one.gap:
+                rows |= one.rows
+        return rows
+
+    @cached_property
+    def provenance(self) -> list[Signal]:
+        """Who vouches for the rows: source, batch, lineage, ids, order."""
+        if self.table is None:
+            return []
+        return [*(one.signal for one in self.vouching), gap_share(self.table, self.unvouched)]
 
     @cached_property
     def course(self) -> list[Signal]:
@@ -290,7 +262,7 @@ class Poisoning:
         found += trigger_signals(self.taught.triggers, table.classes, n, self.taught.combinations)
         found += flip_signals(self.taught.flipped, self.taught.posterior, table.classes, len(table.groups))
         found.append(label_issues(table.labels, self.taught.probabilities)[2])
-        return [*found, *self._against_trusted, self._suspect_share]
+        return [*found, noise_share(self), self._suspect_share]
 
     def _gathered(self, name: str, kinds: tuple[str, ...], n: int) -> list[Signal]:
         """Return the share of the table that gathers, with the interval of its excess, and by place."""
@@ -312,31 +284,6 @@ class Poisoning:
             found += [signal for signal in one.shape if signal.value is not None]
         return found
 
-    @property
-    def _against_trusted(self) -> list[Signal]:
-        """The share of labels changed everywhere alike, which only checked rows can show."""
-        method = "labels of the whole table against those of checked rows at the same predicted probability"
-        if self.trusted is None or self.table is None:
-            reason = "no checked rows are mapped (logs.trusted)"
-            return [Signal("noise_share", None, "share", 0, method, reason=reason)]
-        matrix, labels = self.trusted
-        table, keep = self.table, ~self.suspects_mask
-        if len(labels) < 200:
-            reason = f"{len(labels)} checked rows are too few (200 needed)"
-            return [Signal("noise_share", None, "share", len(labels), method, reason=reason)]
-        model = fit_model(table.matrix[keep], table.labels[keep], table.encoding.is_categorical(), self.seed)
-        both = np.concatenate([self.taught.probabilities[keep], predict(model, matrix, len(table.classes))])
-        kind = ["training"] * int(keep.sum()) + ["trusted"] * len(labels)
-        cells = make_cells(kind, ["all"] * len(kind), np.zeros(len(kind)))
-        whole = Group("table", "", np.array([name == "training" for name in cells.source]), (), math.nan)
-        found, _ = find_flipped(
-            np.concatenate([table.labels[keep], labels]), both, cells, [whole], alpha=self.settings.alpha, least=0.0
-        )
-        if not found:
-            return [Signal("noise_share", 0.0, "share", len(kind), method)]
-        interval = (max(found[0].interval[0], 0.0), found[0].interval[1])
-        return [Signal("noise_share", found[0].share, "share", len(kind), method, interval)]
-
     @cached_property
     def trusted(self) -> tuple[Floats, Ints] | None:
         """Checked rows as the training rows are encoded, and their labels; None if not mapped."""
@@ -352,40 +299,12 @@ class Poisoning:
         table = self.table
         if table is None or not self.usable:
             return Evidence(np.zeros(0 if table is None else len(table.labels)))
-        found = Evidence(np.zeros(len(table.labels)))
-        self._add_structure(found, table)
-        for trigger in self.taught.triggers:
-            rows = trigger.rows & (table.labels == trigger.label)
-            told = f"carries {trigger.where} with label {table.classes[trigger.label]}"
-            found.add(rows, np.full(len(rows), trigger.observed / trigger.n), told)
-        changed = self.taught.posterior > 0.5
-        found.add(changed, self.taught.posterior, "label contradicts what other sources teach")
-        for rows, _, told in self.vouching:
-            if told and self.unvouched.mean() >= self.settings.gap_least and " id " not in told:
-                found.add(rows, np.full(len(rows), 0.5), told)
+        found = held_against(table, self.shaped, self.taught)
+        if self.unvouched.mean() >= self.settings.gap_least:
+            for one in self.vouching:
+                if one.gap:
+                    found.add(one.rows, np.full(len(one.rows), 0.5), one.told)
         return found
-
-    def _add_structure(self, found: Evidence, table: Training) -> None:
-        ones = np.ones(len(table.labels))
-        for one in self.shaped.of("copies", "near copies"):
-            found.add(one.rows, 0.95 * ones, f"one of many {one.kind} in {one.gathering.group.where}")
-        for one in self.shaped.of("cluster"):
-            found.add(
-                one.rows,
-                0.95 * ones,
-                f"lies with others where no other source has rows, in {one.gathering.group.where}",
-            )
-        own = self.taught.probabilities[np.arange(len(table.labels)), table.labels]
-        for one in self.shaped.of("contradictions"):
-            told = f"same features as another row, the less likely label, in {one.gathering.group.where}"
-            found.add(one.rows & self._less_likely(own), np.maximum(1 - own, 0.5), told)
-
-    def _less_likely(self, own: Floats) -> Mask:
-        """Return which rows bear a label that is less likely than that of another row with the same features."""
-        same = self.shaped.same
-        best = np.zeros(int(same.max()) + 1 if len(same) else 0)
-        np.maximum.at(best, same, own)
-        return np.asarray(own < best[same])
 
     @cached_property
     def suspects_mask(self) -> Mask:
@@ -393,12 +312,7 @@ class Poisoning:
         table = self.table
         if table is None or not self.usable:
             return np.zeros(0 if table is None else len(table.labels), dtype=bool)
-        found = (self.taught.posterior > 0.5) | self.shaped.rows("copies", "near copies", "cluster")
-        own = self.taught.probabilities[np.arange(len(table.labels)), table.labels]
-        found |= self.shaped.rows("contradictions") & self._less_likely(own)
-        for trigger in self.taught.triggers:
-            found |= trigger.rows & (table.labels == trigger.label)
-        return found
+        return held_against(table, self.shaped, self.taught).score >= 0.5
 
     @property
     def _suspect_share(self) -> Signal:
@@ -441,59 +355,7 @@ class Poisoning:
     @cached_property
     def effect(self) -> list[Signal]:
         """What the suspect rows do to a model: fitted with them and without."""
-        table = self.table
-        if table is None or not self.usable or not self.suspects_mask.any():
-            return []
-        suspect = self.suspects_mask
-        matrix, labels, on, held_out = self._yardstick(suspect)
-        models = refit(
-            table.matrix[~held_out],
-            table.labels[~held_out],
-            suspect[~held_out],
-            table.encoding.is_categorical(),
-            self.seed,
-        )
-        if models is None:
-            return []
-        classes = len(table.classes)
-        found = compare_models(models, matrix, labels, classes=classes, on=on, seed=self.seed)
-        for trigger in self.taught.triggers:
-            plain = matrix[labels != trigger.label]
-            marked = plain.copy()
-            for j in self._mark_columns(trigger.rows):
-                marked[:, j] = np.nanmedian(table.matrix[trigger.rows, j])
-            found.append(
-                trigger_effect(
-                    models, plain, marked, trigger.label, classes=classes, where=trigger.where, seed=self.seed
-                )
-            )
-        return found
-
-    def _yardstick(self, suspect: Mask) -> tuple[Floats, Ints, str, Mask]:
-        """Return rows to compare on: checked ones, else a third of the rows of batches and sources not suspect."""
-        table = self.table
-        assert table is not None  # noqa: S101 - asked only of a usable table
-        nothing = np.zeros(len(suspect), dtype=bool)
-        if self.trusted is not None and len(self.trusted[1]) >= 50:
-            return *self.trusted, "rows whose label was checked by hand", nothing
-        touched = np.unique(table.cells.of_row[suspect])
-        clean = np.flatnonzero(~np.isin(table.cells.of_row, touched))
-        picked = np.sort(np.random.default_rng(self.seed).permutation(clean)[: len(clean) // 3])
-        held_out = nothing.copy()
-        held_out[picked] = True
-        told = "rows of sources and batches that are not suspect, as no checked rows are mapped"
-        return table.matrix[picked], table.labels[picked], told, held_out
-
-    def _mark_columns(self, rows: Mask) -> list[int]:
-        """Return the columns in which the rows of a trigger agree and the others do not."""
-        table = self.table
-        assert table is not None  # noqa: S101 - asked only of a usable table
-        found = []
-        for j in range(table.matrix.shape[1]):
-            value = np.nanmedian(table.matrix[rows, j]) if not np.isnan(table.matrix[rows, j]).all() else math.nan
-            if (table.matrix[rows, j] == value).mean() > 0.9 and (table.matrix[~rows, j] == value).mean() < 0.5:
-                found.append(j)
-        return found
+        return effect(self)
 
     @cached_property
     def suspect_batches(self) -> list[str]:
@@ -575,4 +437,4 @@ class Poisoning:
         if log is None:
             return "no training table is mapped"
         time = log.columns.get("time", "time")
-        return f"SELECT * FROM {log.table} WHERE {time} < '{self.scope.window.end:%Y-%m-%d %H:%M:%S} UTC'"
+        return f"{log.table}: every row whose {time} is before {self.scope.window.end:%Y-%m-%d %H:%M:%S} UTC"

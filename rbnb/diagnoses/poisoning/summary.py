@@ -1,4 +1,4 @@
-"""What poisoned training data comes to in a few words: the facts a policy's sentences are filled from, and the headline."""
+"""What poisoned training data comes to in a few words: facts for a policy's sentences, and the headline."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
-__all__ = ["Evidence", "Gathered", "Structure", "Teaching", "structure", "teaching"]
+__all__ = ["Evidence", "Gathered", "Structure", "Teaching", "held_against", "structure", "teaching"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -268,3 +268,27 @@ def _flipped(
     posterior = np.zeros(len(table.labels))
     posterior[use] = inside
     return found, posterior
+
+
+def held_against(table: Training, known: Structure, taught: Teaching) -> Evidence:
+    """Return what is held against each row for what it holds."""
+    ones, found = np.ones(len(table.labels)), Evidence(np.zeros(len(table.labels)))
+    for one in known.of("copies", "near copies", "cluster"):
+        what = "lies with others where no other source has rows" if one.kind == "cluster" else f"one of many {one.kind}"
+        found.add(one.rows, 0.95 * ones, f"{what}, in {one.gathering.group.where}")
+    own = taught.probabilities[np.arange(len(table.labels)), table.labels]
+    for one in known.of("contradictions"):
+        told = f"same features as another row, the less likely label, in {one.gathering.group.where}"
+        found.add(one.rows & _less_likely(known.same, own), np.maximum(1 - own, 0.5), told)
+    for trigger in taught.triggers:
+        told = f"carries {trigger.where} with label {table.classes[trigger.label]}"
+        found.add(trigger.rows & (table.labels == trigger.label), ones * trigger.observed / trigger.n, told)
+    found.add(taught.posterior > 0.5, taught.posterior, "its label contradicts what other sources teach")
+    return found
+
+
+def _less_likely(same: Ints, own: Floats) -> Mask:
+    """Return which rows bear a label that is less likely than that of another row with the same features."""
+    best = np.zeros(int(same.max()) + 1 if len(same) else 0)
+    np.maximum.at(best, same, own)
+    return np.asarray(own < best[same])

@@ -83,8 +83,8 @@ def suspect_table(found: Poisoning) -> Table:
     frame = found.suspect_rows
     rows = tuple(frame.head(_SHOWN).itertuples(index=False, name=None))
     note = (
-        f"The first {len(rows)} of {len(frame):,}; all are in evidence/suspect_rows.parquet. They are to be kept as they "
-        "are, out of training: nothing is deleted. A single row may be honest; it is their number that is not."
+        f"The first {len(rows)} of {len(frame):,}; all are in evidence/suspect_rows.parquet. They are to be kept as "
+        "they are, out of training: nothing is deleted. A single row may be honest; it is their number that is not."
         if rows
         else "no row has anything held against it"
     )

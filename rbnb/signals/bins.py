@@ -22,21 +22,21 @@ _CATEGORIES = 30
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A numerical column: its values with NaN where there is none, and how many could not be used."""
+    """A numerical column with NaN where there is no number, and how many could not be used."""
 
-    values: NDArray[np.float64]
+    column: NDArray[np.float64]
     nulls: int
     infinite: int
 
     @property
     def finite(self) -> NDArray[np.float64]:
         """The values that are finite."""
-        return self.values[np.isfinite(self.values)]
+        return self.column[np.isfinite(self.column)]
 
     def note(self) -> str:
         """Return in words what was left out, or an empty string."""
         parts = [f"{self.nulls:,} missing"] * bool(self.nulls) + [f"{self.infinite:,} infinite"] * bool(self.infinite)
-        return f"{' and '.join(parts)} of {len(self.values):,} not counted" if parts else ""
+        return f"{' and '.join(parts)} of {len(self.column):,} not counted" if parts else ""
 
 
 def numbers(values: Any) -> Numbers:  # noqa: ANN401 - any column, of any type
@@ -44,7 +44,7 @@ def numbers(values: Any) -> Numbers:  # noqa: ANN401 - any column, of any type
 
     Examples
     --------
-    >>> numbers([1, None, "2", float("inf"), "x"]).values.tolist()
+    >>> numbers([1, None, "2", float("inf"), "x"]).column.tolist()
     [1.0, nan, 2.0, inf, nan]
     """
     import pandas as pd
@@ -67,10 +67,11 @@ def labels(values: Any) -> NDArray[np.object_]:  # noqa: ANN401 - any column, of
     """
     import pandas as pd
 
-    series = pd.Series(values).reset_index(drop=True).astype(object)
-    codes, kinds = pd.factorize(series, use_na_sentinel=True)
+    plain = isinstance(values, np.ndarray) and values.dtype == object
+    column = values if plain else pd.Series(values).reset_index(drop=True).astype(object)
+    codes, kinds = pd.factorize(column, use_na_sentinel=True)
     names = np.array([*(_label(kind) for kind in kinds), None], dtype=object)
-    return names[codes]
+    return np.asarray(names[codes], dtype=object)
 
 
 def _label(value: Any) -> str:  # noqa: ANN401 - one cell
@@ -106,7 +107,7 @@ class Bins:
         """Return the number of the bin that each value falls into."""
         size = len(self.names)
         if self.edges is not None:
-            column = numbers(values).values
+            column = numbers(values).column
             places = np.searchsorted(self.edges, column, side="left").astype(np.int64)
             places[np.isnan(column)] = size - 2
             places[np.isinf(column)] = size - 1
@@ -116,7 +117,7 @@ class Bins:
         known = {name: i for i, name in enumerate(self.categories)}
         codes, kinds = pd.factorize(labels(values), use_na_sentinel=True)
         table = [known.get(str(kind), len(self.categories)) for kind in kinds]
-        return np.array([*table, size - 2], dtype=np.int64)[codes]
+        return np.asarray(np.array([*table, size - 2], dtype=np.int64)[codes], dtype=np.int64)
 
     def count(self, values: Any) -> NDArray[np.int64]:  # noqa: ANN401 - any column
         """Return how many values fall into each bin."""

@@ -54,7 +54,7 @@ class Calibrator:
 
     def __call__(self, scores: Any) -> Floats:  # noqa: ANN401 - any column
         """Return the chance that each score stands for; NaN where there is no score."""
-        values = numbers(scores).values
+        values = numbers(scores).column
         placed = np.interp(values, self.scores, self.chances)
         return np.where(np.isfinite(values), placed, np.nan)
 

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Z95", "chi2_quantile", "chi2_tail", "holm", "kolmogorov_tail", "normal_tail", "overdispersion", "t_quantile"]
+__all__ = [
+    "Z95",
+    "chi2_quantile",
+    "chi2_tail",
+    "holm",
+    "kolmogorov_tail",
+    "normal_tail",
+    "overdispersion",
+    "t_quantile",
+]
 
 #: Normal quantile of a two-sided 95 % interval.
 Z95 = 1.959964

@@ -234,7 +234,9 @@ def _ks(before: Floats, now: Floats, name: str, where: str, note: str, method: s
     value = ks_distance(before, now)
     half = _KS95 * math.sqrt(1 / n + 1 / m)
     method = f"{method}; by chance alone below {half:.3g}; n reference {n:,}"
-    return Signal(name, value, "distance", m, method, (max(value - half, 0.0), min(value + half, 1.0)), where, 0.0, note)
+    return Signal(
+        name, value, "distance", m, method, (max(value - half, 0.0), min(value + half, 1.0)), where, 0.0, note
+    )
 
 
 def ks_distance(before: Floats, now: Floats) -> float:

@@ -1,4 +1,4 @@
-"""What a shift means for the prediction: how far scores moved, and how much of that a feature's shift leads one to expect.
+"""What a shift means for the prediction: how far scores moved, and how far a feature's shift lets one expect it.
 
 A feature may drift with certainty and change nothing, because the model hardly uses it. Its effect is the
 change of its bins' shares times the mean score of each bin in the reference: what the mean score would be
@@ -212,7 +212,7 @@ def expected_effect(
     """
     chosen = make_bins(reference, kind, bins) if isinstance(bins, int) else bins
     method = "change of bin shares times mean score of each bin in the reference"
-    score = numbers(scores).values
+    score = numbers(scores).column
     usable = np.isfinite(score)
     places = chosen.place(reference)
     size = len(chosen.names)

@@ -54,7 +54,7 @@ def missing_rise(
 
 def _unusable(values: Any, kind: str) -> Floats:  # noqa: ANN401 - any column
     if kind == "numerical":
-        return (~np.isfinite(numbers(values).values)).astype(np.float64)
+        return (~np.isfinite(numbers(values).column)).astype(np.float64)
     return np.array([value is None for value in labels(values)], dtype=np.float64)
 
 

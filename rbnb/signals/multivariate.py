@@ -51,7 +51,7 @@ def normal_scores(reference: Any, values: Any) -> Floats:  # noqa: ANN401 - any 
     >>> normal_scores(range(1001), [500, None]).round(2).tolist()
     [0.0, 0.0]
     """
-    known, column = numbers(reference).finite, numbers(values).values
+    known, column = numbers(reference).finite, numbers(values).column
     if not len(known):
         return np.zeros(len(column))
     known = known if np.all(known[1:] >= known[:-1]) else np.sort(known)
@@ -105,7 +105,7 @@ def correlation_change(
     spread = _pair_spread(sides[0], pairs, chunks)
     error = math.sqrt(1 / (n - 3) + 1 / (m - 3) + spread**2 * (1 + 1 / max(len(chunks), 1)))
     half = NormalDist().inv_cdf(1 - 0.025 / len(pairs)) * error
-    size = np.abs(np.arctanh(now) - np.arctanh(then))
+    size = np.asarray(np.abs(np.arctanh(now) - np.arctanh(then)))
     # on the scale of correlations, a step of z is worth 1 - r²
     worth = 1 - ((now + then) / 2) ** 2
     certain = np.maximum(size - half, 0.0) * worth
@@ -206,7 +206,7 @@ def reconstruction_shift(
     used = [part for part in used if len(part) >= 20]
     means = np.array([part.mean() for part in used])
     errors = np.array([part.std() / math.sqrt(len(part)) for part in used])
-    spread = between_chunks(means, errors) if len(used) else (0.0, Z95)
+    spread = between_chunks(means, errors) if used else (0.0, Z95)
     shift = mean_shift(before, now, spread=spread, stretches=(stretches, float(max(len(used), 1))), name=name)
     return Signal(name, shift.value, "sd", m, method, shift.interval, "", 0.0, shift.reason)
 

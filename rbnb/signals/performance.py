@@ -32,7 +32,7 @@ _EDGE = 1e-6
 
 def usable(scores: Any, targets: Any) -> tuple[Floats, Floats, str]:  # noqa: ANN401 - any columns
     """Return scores and outcomes of the rows that have both, and in words how many have not."""
-    score, target = numbers(scores).values, numbers(targets).values
+    score, target = numbers(scores).column, numbers(targets).column
     known = np.isfinite(score) & np.isfinite(target)
     missing = int(len(known) - known.sum())
     note = f"{missing:,} of {len(known):,} rows without score or outcome not counted" if missing else ""

@@ -74,7 +74,7 @@ class Surrogate:
 
     def rest(self, columns: Mapping[str, Any], scores: Any) -> Floats:  # noqa: ANN401 - any column
         """Return what the curves leave of each score, in standard deviations of it; NaN where there is no score."""
-        whole = _scale(numbers(scores).values, logit=self.logit) / self.deviation
+        whole = _scale(numbers(scores).column, logit=self.logit) / self.deviation
         for name in self.weights:
             whole = whole - self.part(name, columns[name])
         return whole
@@ -97,7 +97,7 @@ def fit_surrogate(columns: Mapping[str, Any], kinds: Mapping[str, str], scores: 
     >>> round(fit.r2, 1), round(fit.share["a"], 1), round(fit.share["b"], 1)
     (1.0, 1.0, 0.0)
     """
-    score = numbers(scores).values
+    score = numbers(scores).column
     known = np.flatnonzero(np.isfinite(score))
     known = known[:: max(len(known) // _ROWS, 1)]
     if len(known) < _FEWEST or not columns:
@@ -120,7 +120,9 @@ def fit_surrogate(columns: Mapping[str, Any], kinds: Mapping[str, str], scores: 
         at += block.shape[1]
     left = target - target.mean() - design @ solved
     share = {name: float((blocks[name] @ weights[name]).var()) / deviation**2 for name in blocks}
-    return Surrogate(dict(kinds), base, weights, deviation, max(1 - float(left.var()) / deviation**2, 0.0), share, logit)
+    return Surrogate(
+        dict(kinds), base, weights, deviation, max(1 - float(left.var()) / deviation**2, 0.0), share, logit
+    )
 
 
 def _scale(scores: Floats, *, logit: bool) -> Floats:
@@ -142,7 +144,7 @@ def _terms(base: Any, values: Any) -> Floats:  # noqa: ANN401 - numbers or bins,
     if isinstance(base, Bins):
         places = base.place(values)
         return np.asarray(places[:, None] == np.arange(len(base.names)), dtype=np.float64)
-    column = numbers(values).values
+    column = numbers(values).column
     z = normal_scores(base, column)
     return np.column_stack([z, np.where(np.isnan(column), 0.0, z**2 - 1), np.isnan(column)])
 

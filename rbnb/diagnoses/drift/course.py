@@ -38,7 +38,7 @@ class Course:
     ----------
     what
         What was followed.
-    times, values, usual
+    times, level, usual
         By bucket: its start, the mean of what was followed, and what is usual at its hour.
     """
 
@@ -46,7 +46,7 @@ class Course:
     onset: int | None
     ended: int | None
     times: NDArray[np.int64]
-    values: Floats
+    level: Floats
     usual: Floats
     z: float = 0.0
 
@@ -88,7 +88,7 @@ def follow(what: str, times: NDArray[np.int64], values: Floats, *, start: int, e
     places = (time - first) // _HOUR
     size = int(max((end - first) // _HOUR, 1))
     counts = np.bincount(places, minlength=size)[:size].astype(np.float64)
-    sums = np.bincount(places, weights=left, minlength=size)[:size]
+    sums = np.bincount(places, weights=left, minlength=size)[:size].astype(np.float64)
     grid = first + _HOUR * np.arange(size)
     before = time < start
     variance = float(left[before].var()) if before.any() else 0.0
@@ -100,7 +100,11 @@ def follow(what: str, times: NDArray[np.int64], values: Floats, *, start: int, e
     if found is None or found.z < _CERTAIN:
         return Course(what, None, None, grid, means + shown, shown)
     ended = _ended(found, sums, counts, variance)
-    onset = _refined(int(grid[found.first]), time, left, bucket, found.departure) if bucket < _HOUR else int(grid[found.first])
+    onset = (
+        _refined(int(grid[found.first]), time, left, bucket, found.departure)
+        if bucket < _HOUR
+        else int(grid[found.first])
+    )
     return Course(what, onset, None if ended is None else int(grid[ended]), grid, means + shown, shown, found.z)
 
 
@@ -148,5 +152,7 @@ def _refined(onset: int, time: NDArray[np.int64], left: Floats, bucket: int, dep
     near = (time >= low) & (time < high)
     size = (high - low) // bucket
     # the likelihood of each row under the shifted level against the usual one, added up from the right
-    gain = np.bincount((time[near] - low) // bucket, weights=left[near] - departure / 2, minlength=size) * np.sign(departure)
+    gain = np.bincount((time[near] - low) // bucket, weights=left[near] - departure / 2, minlength=size) * np.sign(
+        departure
+    )
     return int(low + bucket * int(np.argmax(np.cumsum(gain[::-1])[::-1])))

@@ -105,11 +105,19 @@ def _chance(bins: Bins, sides: tuple[Any, Any], others: list[Signal], inflation:
         distance = next(s for s in others if s.name == "feature_ks")
         single = kolmogorov_tail(distance.value, n, m) if distance.value is not None else 1.0
     else:
-        used = [np.array([counts[0][i], counts[1][i]]) for i in range(len(counts[0])) if counts[0][i] + counts[1][i] >= 40]
+        used = [
+            np.array([counts[0][i], counts[1][i]]) for i in range(len(counts[0])) if counts[0][i] + counts[1][i] >= 40
+        ]
         totals = np.array([count.sum() for count in counts])
-        each = [shift_p_value(*np.column_stack([pair, totals - pair]), inflation) for pair in used]
+        each = [shift_p_value(*_against_rest(pair, totals), inflation=inflation) for pair in used]
         single = min([*(p * len(each) for p in each), 1.0])
     return min(2 * min(whole, single), 1.0)
+
+
+def _against_rest(pair: NDArray[np.int64], totals: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return one bin against all others, then and now."""
+    both = np.column_stack([pair, totals - pair])
+    return both[0], both[1]
 
 
 class Features:
@@ -170,7 +178,9 @@ class Features:
         found = [self._one(name, kind) for name, kind in self.kinds.items()]
         corrected = holm([one.p for one in found])
         done = [replace(one, p=p) for one, p in zip(found, corrected, strict=True)]
-        done.sort(key=lambda one: (one.p > 0.01, -(one.reach.value or 0.0) if one.reach else 0.0, -(one.psi.value or 0.0)))
+        done.sort(
+            key=lambda one: (one.p > 0.01, -(one.reach.value or 0.0) if one.reach else 0.0, -(one.psi.value or 0.0))
+        )
         return {one.name: one for one in done}
 
     def _one(self, name: str, kind: str) -> FeatureDrift:

@@ -10,19 +10,22 @@ Rules:
   Without outcomes it stays open, always.
 - **The model itself**: scores changed at equal inputs, on one version or host.
 - A change is suspected that was made shortly before the onset; time alone leaves it open.
+- Where an input moved far and a score means something else too, the input comes first: requests that the model never
+  learned look like both.
 - Scores rank; they are no probabilities.
 """
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rbnb.model import Cause
 from rbnb.signals.label_shift import mixture_misfit, mixture_rate
+from rbnb.times import format_duration
 
 if TYPE_CHECKING:
     from rbnb.diagnoses.drift.features import FeatureDrift
@@ -55,7 +58,7 @@ def hypotheses(drift: DataDrift) -> list[Cause]:
     list of Cause
         Empty when nothing moved.
     """
-    if not len(drift.rows.window) or not (drift.moved or drift.found):
+    if drift.empty or not (drift.moved or drift.found):
         return []
     label = _label(drift)
     explained = label is not None and label.status == "supported"
@@ -122,7 +125,7 @@ def _covariate(drift: DataDrift, one: FeatureDrift, *, explained: bool) -> Cause
     if effect and effect.value is not None and shift and shift.value and abs(shift.value) > 0.05:
         explains = effect.value / shift.value
         evidence.append(f"accounts for {explains:.0%} of the change of the mean score")
-    score = min((reach or 0.0) / ((reach or 0.0) + 0.2), 0.99)
+    score = _weight(reach or 0.0, 0.03)
     return Cause("covariate", named(one), f"feature={one.name}", score, status, "; ".join(evidence), explains=explains)
 
 
@@ -156,7 +159,14 @@ def _label_known(drift: DataDrift, known: list[Signal]) -> Cause | None:
         return None
     name = f"the outcome comes at another rate: {base.reason}"
     if not _certain(base, 0.0) or abs(base.value or 0.0) < _RATE:
-        return Cause("label", "the outcome comes at another rate", "", 0.0, "refuted", f"the base rate is as before ({base.reason})")
+        return Cause(
+            "label",
+            "the outcome comes at another rate",
+            "",
+            0.0,
+            "refuted",
+            f"the base rate is as before ({base.reason})",
+        )
     part = _rate_explains(drift, base)
     same = within.interval is not None and within.interval[0] < _DISTANCE / 2
     beyond = _signal(known, "concept_beyond_rate")
@@ -209,12 +219,22 @@ def _label_unknown(drift: DataDrift) -> Cause | None:
         counts = [one.bins.count(part) for part in (column[target], column[~target], drift.features.current[one.name])]
         # hours of the day differ by themselves, so only what certainly moved is asked
         if one.p < drift.settings.alpha:
-            inflation = drift.features.inflation(one.bins.place(drift.rows.reference[f"feature_{one.name}"]), len(one.bins.names))
-            worst = min(worst, mixture_misfit(*counts, rate, inflation))
+            inflation = drift.features.inflation(
+                one.bins.place(drift.rows.reference[f"feature_{one.name}"]), len(one.bins.names)
+            )
+            worst = min(worst, mixture_misfit(counts[0], counts[1], counts[2], rate, inflation))
     fits = worst > _FIT / len(drift.moved)
     status: HypothesisStatus = "supported" if fits and len(drift.used) > 1 else "refuted" if not fits else "open"
-    evidence = f"{len(drift.moved)} inputs moved, {'all' if fits else 'not all'} as a rate of {rate:.0%} instead of {before:.0%} would move them"
-    return Cause("label", f"the outcome seems to come at another rate: {before:.2g} → {rate:.2g}", "", _weight(abs(rate - before), 0.05), status, evidence)
+    how = f"{'all' if fits else 'not all'} as a rate of {rate:.0%} instead of {before:.0%} would move them"
+    evidence = f"{len(drift.moved)} inputs moved, {how}"
+    return Cause(
+        "label",
+        f"the outcome seems to come at another rate: {before:.2g} → {rate:.2g}",
+        "",
+        _weight(abs(rate - before), 0.05),
+        status,
+        evidence,
+    )
 
 
 def _concept(drift: DataDrift, label: Cause | None) -> list[Cause]:
@@ -223,20 +243,31 @@ def _concept(drift: DataDrift, label: Cause | None) -> list[Cause]:
     concept, beyond = _signal(known, "concept_shift"), _signal(known, "concept_beyond_rate")
     if concept is None or beyond is None or not concept.interval or not beyond.interval:
         if not drift.outcome.realised:
-            return [Cause("concept", name, "", 0.1, "open", "no outcomes are known yet, and inputs and scores cannot show it")]
+            return [
+                Cause(
+                    "concept", name, "", 0.1, "open", "no outcomes are known yet, and inputs and scores cannot show it"
+                )
+            ]
         fell = drift.worse and not drift.used
         told = "performance fell while inputs stayed" if fell else "what a score means cannot be measured for this task"
-        return [Cause("concept", "inputs mean something else", "", 0.6 if fell else 0.1, "supported" if fell else "open", told)]
+        return [
+            Cause(
+                "concept", "inputs mean something else", "", 0.6 if fell else 0.1, "supported" if fell else "open", told
+            )
+        ]
     size = concept.value or 0.0
-    told = f"outcomes at equal score are off by {size:.2g} ({concept.reason}), {beyond.value:.2g} beyond what a changed base rate does"
+    told = f"outcomes at equal score are off by {size:.2g} ({concept.reason})"
+    told += f", {beyond.value:.2g} beyond what a changed base rate does"
     lag = drift.rows.labelled.lag if drift.rows.labelled else 0
-    told += f"; outcomes are {lag / 86_400:.2g} days old" if lag else ""
+    told += f"; outcomes are {format_duration(timedelta(seconds=lag))} old" if lag else ""
     if concept.interval[0] < _MEANING:
         status: HypothesisStatus = "refuted" if concept.interval[1] < 2 * _MEANING and not lag else "open"
         return [Cause("concept", name, "", 0.0 if status == "refuted" else 0.1, status, told)]
     if label is not None and label.status == "supported" and beyond.interval[0] < _MEANING:
         return [Cause("concept", name, "", 0.2, "open", f"{told}; a changed base rate explains it as well")]
-    return [Cause("concept", name, drift.segments[0].where if _local(drift) else "", _weight(size, 0.03), "supported", told)]
+    return [
+        Cause("concept", name, drift.segments[0].where if _local(drift) else "", _weight(size, 0.05), "supported", told)
+    ]
 
 
 def _local(drift: DataDrift) -> bool:
@@ -253,7 +284,16 @@ def _served(drift: DataDrift) -> list[Cause]:
     if not found.interval or found.interval[0] < _SERVED:
         return []
     told = f"scores at equal inputs differ by {found.value:.2g} sd there, and did not in the reference"
-    return [Cause("output", f"{found.reason} answers otherwise", found.reason, _weight(found.value or 0.0, 0.05), "supported", told)]
+    return [
+        Cause(
+            "output",
+            f"{found.reason} answers otherwise",
+            found.reason,
+            _weight(found.value or 0.0, 0.05),
+            "supported",
+            told,
+        )
+    ]
 
 
 def _changes(drift: DataDrift) -> list[Cause]:
@@ -266,7 +306,11 @@ def _changes(drift: DataDrift) -> list[Cause]:
         told = f"{abs(gap) / 60:,.0f} min {'after' if after else 'before'} the onset"
         status: HypothesisStatus = "refuted" if after else "open"
         score = 0.0 if after else 0.4 * math.exp(-max(gap, 0) / 7_200)
-        found.append(Cause("change", str(row["what"]), str(row["segment"] or ""), score, status, told, at=_moment(int(row["time"]))))
+        found.append(
+            Cause(
+                "change", str(row["what"]), str(row["segment"] or ""), score, status, told, at=_moment(int(row["time"]))
+            )
+        )
     return found
 
 

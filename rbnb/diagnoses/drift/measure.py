@@ -10,24 +10,22 @@ together, segments, course. Each is computed once, the first time it is asked fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
-from statistics import NormalDist
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from rbnb.data import DAY
 from rbnb.diagnoses.drift.course import Course, follow, likelihood
 from rbnb.diagnoses.drift.features import FeatureDrift, Features
-from rbnb.diagnoses.drift.outcome import Outcome, sized
+from rbnb.diagnoses.drift.outcome import Outcome
+from rbnb.diagnoses.drift.places import ranked, served_shift
 from rbnb.diagnoses.drift.rows import Compared
+from rbnb.diagnoses.drift.trust import amounts, gate
 from rbnb.model import NotMeasured, Signal
-from rbnb.signals.bins import labels, make_bins, numbers
+from rbnb.signals.bins import make_bins
 from rbnb.signals.latency import share
-from rbnb.signals.segments import rank_segments
-from rbnb.signals.surrogate import unexplained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DataDrift", "DriftSettings"]
 
-#: Values of a column up to which it is taken for a segment.
-_VALUES = 40
 _HOUR = 3_600
 
 
@@ -108,7 +104,7 @@ class DataDrift:
     @property
     def not_measured(self) -> list[NotMeasured]:
         """What could not be measured, and what that would take."""
-        columns, known = self.log.columns, self.rows.labelled
+        columns, known = self.log.columns, None if self.empty else self.rows.labelled
         absent = [
             (not self.data.features, "drift of inputs", "no features mapped (logs.predictions.features)"),
             (columns.prediction_proba is None, "scores", "no column mapped (columns.prediction_proba)"),
@@ -117,14 +113,14 @@ class DataDrift:
             (not self.log.segments, "segments", "no segment columns mapped (logs.predictions.segments)"),
         ]
         found = [NotMeasured(what, why) for missing, what, why in absent if missing]
-        if columns.target is not None and not self.outcome.realised:
+        if columns.target is not None and not self.empty and not self.outcome.realised:
             part = known.coverage if known else 0.0
             found.append(NotMeasured("realised performance", f"{part:.0%} of the outcomes that usually come are known"))
-        if not self.outcome.realised or (known and known.lag):
+        if not self.empty and (not self.outcome.realised or (known and known.lag)):
             what = "concept drift in the window" if self.outcome.realised else "concept drift"
             found.append(NotMeasured(what, "it cannot be seen from inputs and scores; it needs outcomes"))
         found += [NotMeasured(f"feature {name}", why) for name, why in self.data.broken_features.items()]
-        if not self.same_hours:
+        if not self.empty and not self.same_hours:
             found.append(NotMeasured("the season of the year", "the reference holds no earlier year"))
         return found
 
@@ -138,86 +134,20 @@ class DataDrift:
     @cached_property
     def integrity(self) -> list[Signal]:
         """Is it enough, is it fresh, and is it still the same data."""
-        return [*self._amounts, *self._gate]
-
-    @cached_property
-    def _amounts(self) -> list[Signal]:
-        before, now = self.rows.counts
-        sampled = f"rows in the window{self._sampled}"
-        usual = len(self.rows.matched[0]) / self.rows.matched_days * self.rows.days
-        usual *= before / max(len(self.rows.reference), 1)
-        hours = np.unique((self.rows.window["epoch"].to_numpy(dtype=np.int64) - self.scope.start) // _HOUR)
-        expected = self._usual_hours
-        return [
-            Signal("rows_current", float(now), "count", now, sampled),
-            Signal("rows_reference", float(before), "count", before, "rows in the reference"),
-            Signal("volume", now / usual if usual else None, "ratio", now, f"rows over the usual: {self.rows.matched[1]}",
-                   reference=1.0, reason="" if usual else "the reference holds no rows at these hours"),
-            share("coverage", min(len(hours), expected), expected, method="hours of the window that hold rows, of those that usually do"),
-            self._age,
-            share("future_share", self.extent.future, self.extent.rows, method="rows stamped after the clock"),
-            *self._repeated,
-        ]  # fmt: skip
+        found = amounts(self)
+        return found if self.empty else [*found, *gate(self)]
 
     @property
-    def _sampled(self) -> str:
-        of, held = self.rows.counts[1], len(self.rows.window)
-        return f", measured on a sample of {held:,}" if held < of else ""
-
-    @property
-    def _usual_hours(self) -> int:
-        """Hours of the window that hold rows on at least half of the reference's days."""
-        times = self.rows.reference["epoch"].to_numpy(dtype=np.int64)
-        hours = max((self.scope.end - self.scope.start) // _HOUR, 1)
-        if not len(times):
-            return int(hours)
-        days = max(len(np.unique((times - self.scope.start) // DAY)), 1)
-        pairs = np.unique((times - self.scope.start) // _HOUR)
-        held = np.bincount(pairs % 24, minlength=24)
-        usual = np.flatnonzero(held >= days / 2)
-        return int(sum(1 for hour in range(int(hours)) if hour % 24 in usual)) or int(hours)
-
-    @property
-    def _age(self) -> Signal:
-        times = self.rows.window["epoch"]
-        last = float(times.max()) if len(times) else float(self.scope.start)
-        clock = min(self.scope.now.timestamp(), float(self.scope.end))
-        return Signal("data_age", max(clock - last, 0.0) / 60, "minutes", len(times), "end of the window minus newest row")
-
-    @property
-    def _repeated(self) -> list[Signal]:
-        if "request_id" not in self.rows.window:
-            return []
-        ids = self.rows.window["request_id"].dropna()
-        return [share("duplicate_share", int(ids.duplicated().sum()), len(ids), method="rows that repeat a request id")]
-
-    @cached_property
-    def _gate(self) -> list[Signal]:
-        """Every check of whether a column is still itself, and the worst of each as one number."""
-        missing = len(self.data.broken_features)
-        n = len(self.data.features) + missing
-        reason = "; ".join(f"{name}: {why}" for name, why in self.data.broken_features.items())
-        found = [Signal("broken_features", float(missing), "count", n, "mapped inputs that cannot be used", reason=reason)]
-        checks = [signal for one in self.features.all.values() for signal in one.gate] + self._score_gate
-        for name in ("missing_rise", "unit_share", "renamed_share", "repeated_rise"):
-            found.append(_worst(f"worst_{name}", [signal for signal in checks if signal.name == name]))
-        return [*found, *(signal for signal in checks if (signal.value or 0) > 0.001)]
-
-    @property
-    def _score_gate(self) -> list[Signal]:
-        from rbnb.signals.gate import missing_rise
-
-        if self.outcome.scores is None:
-            return []
-        before, now, _ = self.outcome.scores
-        return [missing_rise(before, now, where="column=score")]
+    def empty(self) -> bool:
+        """Whether the window or the reference holds no row at all, so that nothing can be compared."""
+        return not len(self.rows.window) or not len(self.rows.reference)
 
     # what moved
 
     @property
     def prediction(self) -> list[Signal]:
         """How far scores and decisions have moved, and how many requests got another score."""
-        return [*self.outcome.prediction, self.moved_share]
+        return [] if self.empty else [*self.outcome.prediction, self.moved_share]
 
     @cached_property
     def moved_share(self) -> Signal:
@@ -249,9 +179,13 @@ class DataDrift:
     @cached_property
     def inputs(self) -> list[Signal]:
         """Drift of each input, and of all together."""
+        if self.empty:
+            return []
         drifted = share("drifted_share", len(self.moved), len(self.features.kinds),
                         method=f"inputs that certainly moved, Holm at {self.settings.alpha:g}")  # fmt: skip
-        each = [signal for one in self.features.all.values() for signal in (one.psi, *([one.reach] if one.reach else []))]
+        each = [
+            signal for one in self.features.all.values() for signal in (one.psi, *([one.reach] if one.reach else []))
+        ]
         return [drifted, self.input_drift, self.used_drift, *self.together, *each]
 
     @property
@@ -280,86 +214,21 @@ class DataDrift:
     @cached_property
     def together(self) -> list[Signal]:
         """Inputs that used to go together and no longer do."""
+        if self.empty:
+            return []
         used = self.features.used_correlation(self.settings.share_min)
         return [self.features.correlation, used, self.features.reconstruction]
 
-    # the model itself
+    # where
 
     @cached_property
     def served(self) -> Signal:
         """The version or host whose scores differ at equal inputs, more than they do in the reference."""
-        method = "scores inside against outside, at equal inputs (additive surrogate), less the same in the reference"
-        fit, places = self.features.surrogate, self._places
-        if fit is None or not places:
-            reason = "needs inputs and scores" if fit is None else "no version and no host is mapped, or only one is there"
-            return Signal("served_shift", None, "sd", len(self.rows.window), method, reason=reason)
-        now = fit.rest(self.features.current, self.outcome.score(self.rows.window))
-        before = fit.rest(self.features.matched, self.outcome.score(self.rows.reference.iloc[self.rows.matched[0]]))
-        z = NormalDist().inv_cdf(1 - 0.025 / len(places))
-        found = []
-        for column, value in places:
-            here, there = self._within(self.rows.window, column, value), self._within_matched(column, value)
-            gap, error = unexplained(now, here)
-            usual, doubt = unexplained(before, there) if there.sum() >= 30 else (0.0, 0.0)
-            size, half = abs(gap - usual), z * float(np.hypot(error, doubt))
-            found.append((max(size - half, 0.0), size, size + half, f"{column}={value}", int(here.sum())))
-        low, size, high, where, n = max(found)
-        return Signal("served_shift", size, "sd", n, f"{method}; {len(places)} places, Bonferroni", (low, high), reason=where)
-
-    @property
-    def _places(self) -> list[tuple[str, str]]:
-        columns = [c for c in self.rows.window.columns if c == "version" or c.removeprefix("segment_") in _SERVED_BY]
-        found = []
-        for column in columns:
-            values = self.rows.window[column].astype(str).value_counts()
-            if 1 < len(values) <= _VALUES:
-                found += [(column.removeprefix("segment_"), str(v)) for v, n in values.items() if n >= 30]
-        return list(dict.fromkeys(found))
-
-    def _within(self, frame: pd.DataFrame, column: str, value: str) -> NDArray[np.bool_]:
-        name = column if column in frame else f"segment_{column}"
-        return np.asarray(frame[name].astype(str) == value, dtype=np.bool_)
-
-    def _within_matched(self, column: str, value: str) -> NDArray[np.bool_]:
-        return self._within(self.rows.reference.iloc[self.rows.matched[0]], column, value)
-
-    # who is hit
-
-    @cached_property
-    def _cells(self) -> tuple[pd.DataFrame, list[str], str]:
-        """Sums by segment of what got worse: the loss where outcomes are known, else the score's departure."""
-        import pandas as pd
-
-        now, then, values, what = self.rows.window, self.rows.reference.iloc[self.rows.matched[0]], None, "score"
-        if self.worse and self.outcome.labelled is not None:
-            now, then = self.outcome.labelled, self.rows.judged
-            values, what = (self.outcome.loss(then), self.outcome.loss(now)), "loss"
-        if values is None or values[0] is None or values[1] is None:
-            scores = self.outcome.scores
-            if scores is None:
-                return pd.DataFrame(), [], ""
-            sign = 1.0 if np.nanmean(scores[1]) >= np.nanmean(scores[0]) else -1.0
-            values, what, now, then = (sign * scores[0], sign * scores[1]), "score", self.rows.window, self.rows.reference.iloc[self.rows.matched[0]]
-        columns = [c for c in now.columns if c.startswith("segment_") or (c.startswith("feature_") and now[c].dtype == object)]
-        columns = [c for c in columns if 1 < now[c].nunique() <= _VALUES][:8]
-        parts = []
-        for period, frame, value in (("reference", then, values[0]), ("current", now, values[1])):
-            part = frame[columns].astype(str).reset_index(drop=True)
-            part.columns = [c.split("_", 1)[1] for c in columns]
-            known = np.isfinite(value)
-            part = part[known].assign(period=period, n=1, total=value[known], squares=value[known] ** 2)
-            parts.append(part)
-        return pd.concat(parts, ignore_index=True), list(dict.fromkeys(c.split("_", 1)[1] for c in columns)), what
+        return served_shift(self)
 
     @cached_property
     def _ranked(self) -> tuple[list[SegmentShare], int]:
-        if not self.found:
-            return [], 0
-        cells, columns, _ = self._cells
-        if not columns:
-            return [], 0
-        cells = cells.loc[:, ~cells.columns.duplicated()]
-        return rank_segments(cells, columns)
+        return ranked(self) if not self.empty and self.found else ([], 0)
 
     @property
     def segments(self) -> list[SegmentShare]:
@@ -379,7 +248,8 @@ class DataDrift:
             reason = "no slice holds more than its share" if self.found else "there is nothing to divide"
             return [Signal("segment_explains", None, "share", len(self.rows.window), method, reason=reason)]
         best = self.segments[0]
-        return [Signal("segment_explains", best.explains, "share", best.n, method, best.interval, best.where, best.traffic)]
+        found = Signal("segment_explains", best.explains, "share", best.n, method, best.interval, best.where)
+        return [replace(found, reference=best.traffic)]
 
     # since when
 
@@ -391,12 +261,14 @@ class DataDrift:
     @property
     def found(self) -> bool:
         """Whether there is something to explain: predictions, performance or used inputs have certainly moved."""
+        if self.empty:
+            return False
         if self.worse or self.used or any((s.value or 0) > 0.1 for s in (self.served,)):
             return True
         if any(s.interval and s.interval[0] >= 0.1 for s in self.together[1:2]):
             return True
-        return any(s.interval is not None and s.interval[0] > limit for s in self.outcome.prediction
-                   for name, limit in (("score_shift_abs", 0.05), ("decision_shift", 0.01)) if s.name == name)  # fmt: skip
+        limits = {"score_shift_abs": 0.05, "decision_shift": 0.01}
+        return any(s.interval and s.name in limits and s.interval[0] > limits[s.name] for s in self.outcome.prediction)
 
     @cached_property
     def course(self) -> Course:
@@ -405,14 +277,22 @@ class DataDrift:
         window, reference = self.rows.window, self.rows.reference
         times = np.concatenate([f["epoch"].to_numpy(dtype=np.int64) for f in (reference, window)])
         for one in self.used[:2] or self.moved[:1]:
-            weights = likelihood(one.bins, one.bins.count(self.features.matched[one.name]), one.bins.count(self.features.current[one.name]))
-            values = np.concatenate([weights[one.bins.place(f[f"feature_{one.name}"].to_numpy())] for f in (reference, window)])
+            weights = likelihood(
+                one.bins,
+                one.bins.count(self.features.matched[one.name]),
+                one.bins.count(self.features.current[one.name]),
+            )
+            values = np.concatenate(
+                [weights[one.bins.place(f[f"feature_{one.name}"].to_numpy())] for f in (reference, window)]
+            )
             options.append(self._follow(one.name, times, values))
         if self.outcome.scores is not None:
             before, now, whole = self.outcome.scores
             bins = make_bins(before)
             weights = likelihood(bins, bins.count(before), bins.count(now))
-            options.append(self._follow("score", times, np.concatenate([weights[bins.place(part)] for part in (whole, now)])))
+            options.append(
+                self._follow("score", times, np.concatenate([weights[bins.place(part)] for part in (whole, now)]))
+            )
         loss = self._loss_course
         if self.worse and loss is not None and (not self.used or loss.onset is not None):
             options.append(loss)
@@ -460,8 +340,8 @@ class DataDrift:
     @property
     def signals(self) -> list[Signal]:
         """Everything that policy judges."""
-        if not len(self.rows.window) or not len(self.rows.reference):
-            return self._amounts
+        if self.empty:
+            return self.integrity
         found = [*self.integrity, *self.prediction, self.outcome.coverage, *self.outcome.performance]
         found += [*self.outcome.meaning, *self.outcome.estimated, *self.inputs, self.served]
         return [*found, *self.segment_signal, *self.lasting]
@@ -474,18 +354,3 @@ class DataDrift:
         scored = self.data.scored
         rows = scored.filter((scored.epoch >= self.scope.reference_start) & (scored.epoch < self.scope.end))
         return str(ibis.to_sql(rows))
-
-
-#: Columns that say what served a request.
-_SERVED_BY = ("host", "node", "instance", "machine", "pod", "zone", "version", "model_version", "replica", "server")
-
-
-def _worst(name: str, signals: list[Signal]) -> Signal:
-    """Return the largest of some shares as one number that holds everywhere, naming where it was found."""
-    known = [signal for signal in signals if signal.value is not None]
-    if not known:
-        reason = signals[0].reason if signals else "no such input is mapped"
-        return Signal(name, None, "share", 0, "the worst of all inputs", reason=reason)
-    worst = max(known, key=lambda s: (s.interval[0] if s.interval else s.value or 0.0, s.value or 0.0))
-    told = f"{worst.where}: {worst.reason}" if worst.reason else worst.where
-    return Signal(name, worst.value, "share", worst.n, f"the worst of {len(known)} columns; {worst.method}", worst.interval, reason=told)

@@ -72,9 +72,9 @@ class Outcome:
     def score(self, frame: pd.DataFrame) -> Floats | None:
         """Return the scores, or the predicted numbers; None where neither is logged."""
         if "score" in frame:
-            return numbers(frame["score"]).values
+            return numbers(frame["score"]).column
         if self.number and "prediction" in frame:
-            return numbers(frame["prediction"]).values
+            return numbers(frame["prediction"]).column
         return None
 
     def decision(self, frame: pd.DataFrame) -> NDArray[np.object_] | None:
@@ -86,8 +86,9 @@ class Outcome:
         score, threshold = self.score(frame), self._threshold
         if score is None or threshold is None:
             return None
-        decided = np.where(score >= threshold, self._positive[0], self._negative)
-        return np.where(np.isfinite(score), decided, None)
+        decided = np.where(score >= threshold, self._positive[0], self._negative).astype(object)
+        decided[~np.isfinite(score)] = None
+        return np.asarray(decided, dtype=object)
 
     @property
     def _threshold(self) -> float | None:
@@ -108,11 +109,12 @@ class Outcome:
         import pandas as pd
 
         codes, kinds = pd.factorize(labels(values), use_na_sentinel=True)
-        return np.array([*(float(str(kind) in self._positive) for kind in kinds), np.nan])[codes]
+        known = np.array([*(float(str(kind) in self._positive) for kind in kinds), np.nan])
+        return np.asarray(known[codes], dtype=np.float64)
 
     def target(self, frame: pd.DataFrame) -> Floats:
         """Return outcomes as numbers: 1 and 0 for classes, the value itself for a predicted number."""
-        return numbers(frame["target"]).values if self.number else self.positive(frame["target"])
+        return numbers(frame["target"]).column if self.number else self.positive(frame["target"])
 
     # what came out
 
@@ -158,7 +160,9 @@ class Outcome:
     def _decision_signals(self) -> list[Signal]:
         before, now = self.decision(self.rows.reference), self.decision(self.rows.window)
         if before is None or now is None:
-            reason = "a predicted number is no decision" if self.number else "no decision is mapped (columns.prediction)"
+            reason = (
+                "a predicted number is no decision" if self.number else "no decision is mapped (columns.prediction)"
+            )
             return [Signal("decision_shift", None, "share", 0, "decisions", reason=reason)]
         kinds = [kind for kind in np.unique(before[[v is not None for v in before]].astype(str)) if kind]
         if self.model.task == "binary":
@@ -183,7 +187,9 @@ class Outcome:
         """Which part of the window's outcomes is known, of what usually is."""
         known, method = self.rows.labelled, "outcomes known in the window, over the share known in the reference"
         if known is None:
-            return Signal("label_coverage", 0.0, "share", len(self.rows.window), method, reason="no outcomes are logged")
+            return Signal(
+                "label_coverage", 0.0, "share", len(self.rows.window), method, reason="no outcomes are logged"
+            )
         part = known.coverage if not known.lag else self._in_window
         return Signal("label_coverage", min(part, 1.0), "share", len(self.rows.window), method)
 
@@ -254,7 +260,9 @@ class Outcome:
             spread = self.day_spread(name)
             if name in ("auc", "accuracy"):
                 relative = name == "accuracy"
-                found.append(perf.drop(then, now, name=f"{name}_drop", spread=spread, stretches=days, relative=relative))
+                found.append(
+                    perf.drop(then, now, name=f"{name}_drop", spread=spread, stretches=days, relative=relative)
+                )
             else:
                 found.append(perf.rise(then, now, name=f"{name}_rise", spread=spread, stretches=days))
         return found
@@ -276,7 +284,9 @@ class Outcome:
         (p, y), (q, z) = ((self.calibrator(self.score(side)), self.target(side)) for side in (then, now))
         days = (self.rows.days, float(max(len(self.daily), 1)))
         rates = np.array([self.target(day).mean() for day in self.rows.judged_days()])
-        errors = np.array([math.sqrt(max(r * (1 - r), 1e-9) / len(d)) for r, d in zip(rates, self.rows.judged_days(), strict=True)])
+        errors = np.array(
+            [math.sqrt(max(r * (1 - r), 1e-9) / len(d)) for r, d in zip(rates, self.rows.judged_days(), strict=True)]
+        )
         base = share_shift(y, z, spread=between_chunks(rates, errors), stretches=days, name="base_rate_shift")
         concept = concept_shift((p, y), (q, z))
         known = np.isfinite(z) & np.isfinite(q)
@@ -290,23 +300,26 @@ class Outcome:
     @cached_property
     def _off(self) -> dict[str, Floats]:
         """How far estimates were off on single days of the reference, calibrated on the other days."""
-        days, off = self.rows.judged_days(), {"auc": [], "accuracy": []}  # type: ignore[var-annotated]
+        days, off = self.rows.judged_days(), {"auc": [], "accuracy": []}
         for half in (0, 1):
             learn = [day for i, day in enumerate(days) if i % 2 != half]
             if not learn:
                 continue
-            score = np.concatenate([self.score(day) for day in learn])  # type: ignore[arg-type]
+            score = np.concatenate([self.score(day) for day in learn])
             learned = calibrate(score, np.concatenate([self.target(day) for day in learn]))
             for i, day in enumerate(days):
                 if learned is None or i % 2 != half:
                     continue
                 told, was = self._estimates(day, learned), self.daily[i]
                 for name, values in off.items():
-                    if name in told and name in was and told[name].defined and was[name].defined:
-                        values.append((told[name].value - was[name].value, _error(was[name])))
+                    a, b = (part[name].value if name in part else None for part in (told, was))
+                    if a is not None and b is not None:
+                        values.append((a - b, _error(was[name])))
         return {name: np.array(values).reshape(-1, 2) for name, values in off.items()}
 
-    def _estimates(self, frame: pd.DataFrame, learned: Calibrator, doubt: dict[str, float] | None = None) -> dict[str, Signal]:
+    def _estimates(
+        self, frame: pd.DataFrame, learned: Calibrator, doubt: dict[str, float] | None = None
+    ) -> dict[str, Signal]:
         score = self.score(frame)
         if score is None:
             return {}
@@ -356,7 +369,7 @@ class Outcome:
 
 
 def _doubt(off: Floats, days: float) -> float:
-    """Return the standard error of an estimate from how far it was off on single days: what is always so, and what days add."""
+    """Return the standard error of an estimate from how far it was off on single days: always, and by the day."""
     if len(off) < 3:
         return 0.0
     scatter = max(float(off[:, 0].var(ddof=1) - (off[:, 1] ** 2).mean()), 0.0)

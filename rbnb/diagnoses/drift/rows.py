@@ -112,7 +112,7 @@ class Compared:
         length = self.scope.end - self.scope.start
         if length >= period:
             return np.ones(len(self._times), dtype=np.bool_)
-        return (self._times - self.scope.start) % period < length
+        return np.asarray((self._times - self.scope.start) % period < length, dtype=np.bool_)
 
     @cached_property
     def chunks(self) -> list[Chunk]:

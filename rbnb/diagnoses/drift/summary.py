@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rbnb.diagnoses.drift.hypotheses import hypotheses, named
+from rbnb.times import format_duration
 
 if TYPE_CHECKING:
     from rbnb.diagnoses.drift.measure import DataDrift
@@ -19,7 +20,7 @@ _NAMES = {"auc": "ranking (AUC)", "accuracy": "right decisions", "brier": "error
 
 def facts(drift: DataDrift) -> dict[str, object]:
     """Return the values for the placeholders of a policy's texts."""
-    if not len(drift.rows.window) or not len(drift.rows.reference):
+    if drift.empty:
         return {}
     course = drift.course if drift.found else None
     return {
@@ -59,7 +60,7 @@ def _performance(drift: DataDrift) -> str:
         for name, (then, now) in drift.outcome.realised.items()
         if name != "log_loss" and then.value is not None and now.value is not None
     ]
-    days = f" (outcomes of {lag / 86_400:.2g} days earlier)" if lag else ""
+    days = f" (outcomes of {format_duration(timedelta(seconds=lag))} earlier)" if lag else ""
     return (", ".join(told) + days) if told else "not measured, as outcomes are not known yet"
 
 
@@ -73,7 +74,7 @@ def _labels(drift: DataDrift) -> str:
         return "no outcomes are logged"
     part = drift.outcome.coverage.value or 0.0
     if known.lag:
-        return f"outcomes come {known.lag / 86_400:.2g} days late, and {part:.0%} of them are known"
+        return f"outcomes come {format_duration(timedelta(seconds=known.lag))} late, and {part:.0%} of them are known"
     return f"{part:.0%} of the outcomes that usually come are known"
 
 
@@ -88,24 +89,30 @@ def _estimate(drift: DataDrift) -> str:
     ]
     if not parts:
         return "Performance cannot be estimated either"
-    off = f"; on days of the reference such estimates were off by {error.value:.2g}" if error and error.value is not None else ""
+    off = (
+        f"; on days of the reference such estimates were off by {error.value:.2g}"
+        if error and error.value is not None
+        else ""
+    )
     return f"Estimated from scores alone: {', '.join(parts)}{off}; blind to a change in what inputs mean"
 
 
 def since(drift: DataDrift) -> str:
     """Return in plain words since when, and whether it is over; empty where nothing was found."""
-    if not len(drift.rows.window) or not len(drift.rows.reference) or not drift.found:
+    if not drift.found:
         return ""
     course = drift.course
     if course.onset is None:
         return "No start could be made out."
     start = f"Since {_moment(course.onset):%A, %d %B %Y, %H:%M} UTC"
-    return f"{start}; over since {_clock(course.ended, drift)} UTC." if course.ended else f"{start}. It is still going on."
+    return (
+        f"{start}; over since {_clock(course.ended, drift)} UTC." if course.ended else f"{start}. It is still going on."
+    )
 
 
 def headline(drift: DataDrift) -> list[str]:
     """Return the one or two lines a paged engineer reads first; empty where nothing was found."""
-    if not len(drift.rows.window) or not len(drift.rows.reference) or not drift.found:
+    if not drift.found:
         return []
     course, best = drift.course, next((c for c in hypotheses(drift) if c.status == "supported"), None)
     when = f"since {_clock(course.onset, drift)} UTC" if course.onset else "over the window"
@@ -118,8 +125,7 @@ def headline(drift: DataDrift) -> list[str]:
 
 def course(drift: DataDrift) -> dict[str, Any]:
     """Return onset, end and whether it is still going on, for the record."""
-    known = bool(len(drift.rows.window) and len(drift.rows.reference)) and drift.found
-    found = drift.course if known else None
+    found = drift.course if drift.found else None
     onset = found.onset if found else None
     return {
         "onset": _moment(onset) if onset else None,
@@ -130,11 +136,18 @@ def course(drift: DataDrift) -> dict[str, Any]:
 
 def criteria(drift: DataDrift) -> list[tuple[str, str]]:
     """Return what must hold beside the checks that fired: performance as in the reference, and no slice far worse."""
-    told = [
-        (f"realised {name}", f"{_number(then.value)} or {'more' if name in ('auc', 'accuracy') else 'less'}, as in the reference")
-        for name, (then, _) in drift.outcome.realised.items()
-        if then.value is not None and name != "log_loss"
-    ] if len(drift.rows.window) and len(drift.rows.reference) else []
+    told = (
+        [
+            (
+                f"realised {name}",
+                f"{_number(then.value)} or {'more' if name in ('auc', 'accuracy') else 'less'}, as in the reference",
+            )
+            for name, (then, _) in drift.outcome.realised.items()
+            if then.value is not None and name != "log_loss"
+        ]
+        if not drift.empty
+        else []
+    )
     return [*told, ("drift of inputs and scores", "within what days differ, in two windows that follow each other"),
             ("segments", "none more than a fifth worse than in the reference")]  # fmt: skip
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rbnb import plots
 from rbnb.plots.drift import distribution, feature_ranking
 from rbnb.signals.bins import make_bins
 from rbnb.signals.drift import psi_by_chance
+from rbnb.times import format_duration
 from rbnb.view import Note, Table, columns
 
 if TYPE_CHECKING:
@@ -36,13 +37,9 @@ __all__ = [
 ]
 
 
-def _empty(drift: DataDrift) -> bool:
-    return not len(drift.rows.window) or not len(drift.rows.reference)
-
-
 def score_figure(drift: DataDrift) -> Figure | None:
     """Draw the scores then and now; None without scores."""
-    if _empty(drift) or drift.outcome.scores is None:
+    if drift.empty or drift.outcome.scores is None:
         return None
     before, now, _ = drift.outcome.scores
     bins = make_bins(before)
@@ -54,7 +51,7 @@ def score_figure(drift: DataDrift) -> Figure | None:
 
 def course_figure(drift: DataDrift) -> Figure | None:
     """Draw what was followed, hour by hour, with what is usual and the onset; None where nothing drifted."""
-    if _empty(drift) or not drift.found or not len(drift.course.times):
+    if drift.empty or not drift.found or not len(drift.course.times):
         return None
     course = drift.course
     late = course.times >= drift.scope.start - 3 * (drift.scope.end - drift.scope.start)
@@ -63,36 +60,46 @@ def course_figure(drift: DataDrift) -> Figure | None:
     window = (drift.scope.window.start, drift.scope.window.end)
     onset, ended = (None if at is None else _moment(at) for at in (course.onset, course.ended))
     return plots.latency_over_time(
-        times, {course.what: course.values[late]}, (usual, usual, usual), onset, ended, window, None, "",
+        times, {course.what: course.level[late]}, (usual, usual, usual), onset, ended, window, None, "",
         measure=f"{course.what}: how unlike the reference",
     )  # fmt: skip
 
 
 def feature_figure(drift: DataDrift) -> Figure | None:
     """Draw the inputs by how far they moved; None without inputs."""
-    if _empty(drift) or not drift.features.all:
+    if drift.empty or not drift.features.all:
         return None
     found = list(drift.features.all.values())
     n = len(drift.rows.matched[0])
     chance = [psi_by_chance(n, max(one.psi.n, 1), len(one.bins.names) - 2) for one in found]
     reaches = [one.reach.value if one.reach else None for one in found]
-    return feature_ranking([one.name for one in found], [one.psi.value for one in found], chance, reaches, [one in drift.used for one in found])
+    return feature_ranking(
+        [one.name for one in found],
+        [one.psi.value for one in found],
+        chance,
+        reaches,
+        [one in drift.used for one in found],
+    )
 
 
 def feature_table(drift: DataDrift) -> Table:
     """List every input with its distances, apart by location, scale, shape and category, those that matter first."""
     heads = columns(
         "input|code", "PSI|number", "chance|number", "KS|number", "Jensen-Shannon|number", "Wasserstein|number|sd",
-        "middle|number|sd", "spread|number|×", "shape|number", "category", "moved the score|number|sd", "of the score|share",
+        "middle|number|sd", "spread|number|×", "shape|number", "category", "moved the score|number|sd",
+        "of the score|share",
     )  # fmt: skip
-    rows = [] if _empty(drift) else [_feature_row(one) for one in drift.features.all.values()]
-    rows += [(name, None, None, None, None, None, None, None, None, why, None, None) for name, why in drift.data.broken_features.items()]
+    rows = [] if drift.empty else [_feature_row(one) for one in drift.features.all.values()]
+    rows += [
+        (name, None, None, None, None, None, None, None, None, why, None, None)
+        for name, why in drift.data.broken_features.items()
+    ]
     note = (
         f"Against {drift.rows.matched[1]}. Chance: how often an unchanged input would look so, over all inputs (Holm). "
-        "PSI is the primary distance: it reads numbers and categories alike, and its bins give the effect on the score. "
+        "PSI is the primary distance: it reads numbers and categories alike, and has a known size by chance. "
         "The last columns are the input's own part, others held equal, by an additive surrogate"
-    ) if not _empty(drift) else "there are no rows"  # fmt: skip
-    fit = None if _empty(drift) else drift.features.surrogate
+    ) if not drift.empty else "there are no rows"  # fmt: skip
+    fit = None if drift.empty else drift.features.surrogate
     note += f" that explains {fit.r2:.0%} of the score." if fit else "."
     return Table("Inputs, by how far the score moved through them", heads, tuple(rows), note)
 
@@ -102,7 +109,9 @@ def _feature_row(one: object) -> tuple[object, ...]:
 
     assert isinstance(one, FeatureDrift)  # noqa: S101 - told to the type checker
     told = {signal.name.removeprefix("feature_"): signal for signal in one.others}
-    numbers = [told[key].value if key in told else None for key in ("ks", "js", "wasserstein", "location", "scale", "shape")]
+    numbers = [
+        told[key].value if key in told else None for key in ("ks", "js", "wasserstein", "location", "scale", "shape")
+    ]
     category = told["category"].reason.partition(";")[0] if "category" in told else ""
     reach = one.reach.value if one.reach else None
     return (one.name, one.psi.value, one.p, *numbers, category, reach, one.share)
@@ -113,7 +122,7 @@ def feature_frame(drift: DataDrift) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for one in [] if _empty(drift) else drift.features.all.values():
+    for one in [] if drift.empty else drift.features.all.values():
         q, p = one.bins.count(drift.features.matched[one.name]), one.bins.count(drift.features.current[one.name])
         rows += [(one.name, name, int(q[i]), int(p[i]), one.p) for i, name in enumerate(one.bins.names)]
     return pd.DataFrame(rows, columns=["feature", "bin", "reference", "current", "p"])
@@ -121,7 +130,7 @@ def feature_frame(drift: DataDrift) -> pd.DataFrame:
 
 def feature_views(drift: DataDrift) -> list[Figure]:
     """Draw the two inputs that matter most, then and now."""
-    if _empty(drift):
+    if drift.empty:
         return []
     found = []
     for one in (drift.used or drift.moved)[:2]:
@@ -135,18 +144,22 @@ def feature_views(drift: DataDrift) -> list[Figure]:
 def performance_table(drift: DataDrift) -> Table:
     """List each performance number then and now, with its interval."""
     heads = columns("measure", "reference|number", "now|number", "95 % from|number", "to|number", "outcomes|number")
-    rows = [] if _empty(drift) else [
+    rows = [] if drift.empty else [
         (name.replace("_", " "), then.value, now.value, *(now.interval or (None, None)), now.n)
         for name, (then, now) in drift.outcome.realised.items()
     ]  # fmt: skip
-    lag = drift.rows.labelled.lag if not _empty(drift) and drift.rows.labelled else 0
-    note = f"Outcomes of {lag / 86_400:.2g} days earlier: those of the window are not known yet." if lag else ""
+    lag = drift.rows.labelled.lag if not drift.empty and drift.rows.labelled else 0
+    note = (
+        f"Outcomes of {format_duration(timedelta(seconds=lag))} earlier: those of the window are not known yet."
+        if lag
+        else ""
+    )
     return Table("Realised performance", heads, tuple(rows), note if rows else "no outcomes are known for the window")
 
 
 def estimate_note(drift: DataDrift) -> Note | None:
     """Say what an estimate without outcomes is worth here, and what it cannot see; None where outcomes are known."""
-    if _empty(drift) or (drift.outcome.realised and not (drift.rows.labelled and drift.rows.labelled.lag)):
+    if drift.empty or (drift.outcome.realised and not (drift.rows.labelled and drift.rows.labelled.lag)):
         return None
     return Note(
         "Realised performance of this window is not measured. An estimate from scores holds only while the same score "
@@ -157,7 +170,7 @@ def estimate_note(drift: DataDrift) -> Note | None:
 
 def segment_figure(drift: DataDrift) -> Figure | None:
     """Draw the segments that hold more of what got worse than their share; None if none does."""
-    ranked = [] if _empty(drift) else drift.segments[:6]
+    ranked = [] if drift.empty else drift.segments[:6]
     if not ranked:
         return None
     return plots.segment_ranking([s.where for s in ranked], [s.explains for s in ranked],
@@ -166,11 +179,13 @@ def segment_figure(drift: DataDrift) -> Figure | None:
 
 def segment_table(drift: DataDrift) -> Table:
     """List the segments that stand the correction for multiplicity."""
-    heads = columns("segment|code", "holds|share", "95 % from|share", "to|share", "share of requests|share", "requests|number")
-    ranked = [] if _empty(drift) else drift.segments[:8]
+    heads = columns(
+        "segment|code", "holds|share", "95 % from|share", "to|share", "share of requests|share", "requests|number"
+    )
+    ranked = [] if drift.empty else drift.segments[:8]
     rows = tuple((s.where, s.explains, *(s.interval or (None, None)), s.traffic, s.n) for s in ranked)
-    tried = 0 if _empty(drift) else drift.slices_tried
-    note = f"{tried} slices tried, one and two columns deep, corrected with Bonferroni; the rest hold no more than their share."
+    tried = 0 if drift.empty else drift.slices_tried
+    note = f"{tried} slices tried, one and two columns deep, corrected with Bonferroni; others hold no more than their share"
     return Table("Who is affected: segments by share of what got worse", heads, rows, note)
 
 
@@ -179,14 +194,19 @@ def change_table(drift: DataDrift, causes: Sequence[Cause]) -> Table:
     heads = columns("time|time", "kind", "what", "reaches|code", "who", "as a cause|status", "because")
     told = {(cause.at, cause.name): cause for cause in causes if cause.kind == "change"}
     rows = []
-    known = None if _empty(drift) else drift.changes
+    known = None if drift.empty else drift.changes
     for row in [] if known is None else known.to_dict("records"):
         at = _moment(int(row["time"]))
         cause = told.get((at, str(row["what"])))
         rows.append((at, row["kind"], row["what"], row["segment"] or "everywhere", row["who"],
                      cause.status if cause else None, cause.evidence if cause else ""))  # fmt: skip
     hours = f"{drift.settings.change_hours:g}"
-    return Table(f"Changes in the {hours} hours before", heads, tuple(rows), "" if rows else "no change is logged around that time")
+    return Table(
+        f"Changes in the {hours} hours before",
+        heads,
+        tuple(rows),
+        "" if rows else "no change is logged around that time",
+    )
 
 
 def hypothesis_table(causes: Sequence[Cause]) -> Table:

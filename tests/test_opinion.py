@@ -16,7 +16,7 @@ import yaml
 from rbnb.case.second_opinion import LIMIT, SecondOpinion, ask, findings_by_feature, opinion_views, read_answer
 from rbnb.data import ModelData
 from rbnb.inventory import load_model_file
-from rbnb.model import Finding
+from rbnb.model import Cause, Finding
 from rbnb.opinion.facts import Facts, certainty, facts_of
 from rbnb.opinion.reasons import REASONS, Ours, Probes, compare
 from rbnb.opinion.report import Said, inert
@@ -106,7 +106,7 @@ def logs(tmp_path_factory):
 def asked(logs, tmp_path_factory):
     """The second opinion on those features, and the folder it left; made once, by the real Evidently."""
     folder = tmp_path_factory.mktemp("run") / "evidence" / "second_opinion"
-    opinion = ask(*logs, FINDINGS, folder)
+    opinion = ask(*logs, findings_by_feature(FINDINGS), folder)
     assert opinion.available, opinion.why
     return opinion, folder
 
@@ -252,7 +252,7 @@ def test_whatever_happens_to_it_the_run_goes_on(logs, tmp_path, monkeypatch, mod
     (tmp_path / "fake" / "evidently.py").write_text(module, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
     monkeypatch.setenv("AWS_SECRET", "s3cret")
-    opinion = ask(*logs, FINDINGS, tmp_path / "out", seconds=3 if "sleep" in module else 60)
+    opinion = ask(*logs, findings_by_feature(FINDINGS), tmp_path / "out", seconds=3 if "sleep" in module else 60)
     assert not opinion.available
     assert why in opinion.why
     (note,) = opinion_views(opinion)
@@ -275,7 +275,7 @@ def test_a_model_without_features_has_no_second_opinion(workspace, tmp_path):
     opened = workspace()
     data = ModelData(opened.model("svc"), opened.places.models)
     _, scope = data.scope(clock=END, at="", window="2h", bucket="auto", reference="", leave_out="")
-    assert ask(data, scope, [], tmp_path / "out").why == "the model file maps no features"
+    assert ask(data, scope, {}, tmp_path / "out").why == "the model file maps no features"
     assert not (tmp_path / "out").exists()
 
 
@@ -319,7 +319,7 @@ def test_agreement_needs_two_answers():
 
 
 def test_the_worst_finding_of_a_feature_speaks_for_it():
-    """Several checks of one feature are one answer; context, pairs and segments are none."""
+    """Several checks of one feature are one answer; pairs and segments are none; what is only measured is ok."""
     told = findings_by_feature(
         [
             finding("a", "ok"),
@@ -333,8 +333,27 @@ def test_the_worst_finding_of_a_feature_speaks_for_it():
     assert told["a"]["status"] == "breach"
     assert told["a"]["told"].startswith("null_share 0.5")
     assert told["b"] == {"status": "undefined", "told": "psi: too few"}
-    assert told["c"] == {"status": "", "told": ""}
+    assert told["c"] == {"status": "ok", "told": "psi 0.3 psi"}
     assert told.keys() == {"a", "b", "c"}
+
+
+def test_a_hypothesis_speaks_for_a_feature_as_well():
+    """A supported one flags it; a refuted one is kept as what was examined, and takes no flag away."""
+    causes = [
+        Cause("covariate", f"{name} moved", f"feature={name}", 0.5, status, "because")
+        for name, status in (("a", "supported"), ("b", "refuted"), ("c", "refuted"), ("d", "open"), ("e", "supported"))
+    ]
+    findings = [finding(n, "ok", threshold="none (context)") for n in "abd"] + [finding("c", "breach")]
+    told = findings_by_feature(findings, causes, looked_at=["f"])
+    assert told["a"] == told["e"] | {"told": "a moved: because"}
+    assert told["e"]["status"] == "supported"
+    assert told["b"] == {"status": "ok", "told": "psi 0.3 psi", "examined": "b moved: because"}
+    assert told["c"]["status"] == "breach"
+    assert told["d"] == {"status": "ok", "told": "psi 0.3 psi"}
+    assert told["f"]["status"] == "ok"
+    found = compare("b", Ours(**told["b"]), FAR, PLAIN, Probes(same_hours=NEARLY_NOTHING))
+    assert found.reason == "examined"
+    assert "turned it down: b moved: because" in found.because
 
 
 def test_certainty_equals_the_textbook():

@@ -36,7 +36,7 @@ from rbnb.policy.learned import InUse, baseline_in_use, judge_learned
 from rbnb.templates import load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -371,7 +371,7 @@ class Case:
             )
         )
 
-    def second_opinion(self, wanted: bool = True) -> None:  # noqa: FBT001, FBT002 - a run parameter
+    def second_opinion(self, wanted: bool = True, looked_at: Iterable[str] = ()) -> None:  # noqa: FBT001, FBT002 - a run parameter
         """Show what Evidently says of the same features, and where and why it differs; after the triage.
 
         It is asked in a process of its own on a bounded sample, and leaves its files in
@@ -381,6 +381,8 @@ class Case:
         ----------
         wanted
             The run parameter ``evidently_report``; without it nothing is asked or shown.
+        looked_at
+            Features that the runbook looked at even where no finding names them: they count as found to be ok.
 
         Raises
         ------
@@ -392,7 +394,8 @@ class Case:
         _ = self.decision
         with tempfile.TemporaryDirectory() as elsewhere:
             folder = (self.run_folder / "evidence" if self.run_folder else Path(elsewhere)) / "second_opinion"
-            self._opinion = second_opinion.ask(self.data, self.scope, self.findings, folder)
+            ours = second_opinion.findings_by_feature(self.findings, self.causes, looked_at)
+            self._opinion = second_opinion.ask(self.data, self.scope, ours, folder)
         if not self._opinion.available:
             self.not_measured.append(NotMeasured("second opinion by Evidently", self._opinion.why))
         self.show(*second_opinion.opinion_views(self._opinion))

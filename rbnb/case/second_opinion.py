@@ -24,11 +24,11 @@ from rbnb.text import one_line, visible
 from rbnb.view import Note, Table, columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from rbnb.data import ModelData
-    from rbnb.model import Finding
+    from rbnb.model import Cause, Finding
     from rbnb.scope import Scope
     from rbnb.view import View
 
@@ -73,7 +73,7 @@ class SecondOpinion:
 
 
 def ask(
-    data: ModelData, scope: Scope, findings: Sequence[Finding], folder: Path, *, seconds: float = SECONDS
+    data: ModelData, scope: Scope, ours: Mapping[str, Mapping[str, str]], folder: Path, *, seconds: float = SECONDS
 ) -> SecondOpinion:
     """Ask for a second opinion on every feature, and leave its files in `folder`.
 
@@ -81,8 +81,8 @@ def ask(
     ----------
     data, scope
         The model's logs, and the window with its reference.
-    findings
-        What rbnb found; those whose place is ``feature=<name>`` are compared.
+    ours
+        What rbnb says of each feature, from `findings_by_feature`.
     folder
         Where samples and answers go; made if it is not there.
     seconds
@@ -99,7 +99,7 @@ def ask(
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("evidently.json", "evidently.html", "opinion.json"):
             (folder / name).unlink(missing_ok=True)
-        write_samples(data, scope, findings, folder)
+        write_samples(data, scope, ours, folder)
     except OSError as error:
         return SecondOpinion(why=f"its samples cannot be written: {error.strerror}")
     except RbnbError as error:
@@ -107,7 +107,7 @@ def ask(
     return _run(folder, seconds)
 
 
-def write_samples(data: ModelData, scope: Scope, findings: Iterable[Finding], folder: Path) -> None:
+def write_samples(data: ModelData, scope: Scope, ours: Mapping[str, Mapping[str, str]], folder: Path) -> None:
     """Write what is asked: ``columns.json``, and at most `LIMIT` rows of the window, the reference and its same hours.
 
     Raises
@@ -127,7 +127,7 @@ def write_samples(data: ModelData, scope: Scope, findings: Iterable[Finding], fo
             rows = data.rows(span, limit=LIMIT, columns=wanted).drop(columns="epoch")
             rows.columns = [column.removeprefix("feature_") for column in rows.columns]
             rows.to_parquet(folder / f"{name}.parquet", compression="zstd", index=False)
-    asked = {"features": data.features, "unusable": data.broken_features, "ours": findings_by_feature(findings)}
+    asked = {"features": data.features, "unusable": data.broken_features, "ours": ours}
     (folder / "columns.json").write_text(json.dumps(asked, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
@@ -145,22 +145,55 @@ def _same_hours(data: ModelData, scope: Scope, whole: Span) -> Span | None:
     return None
 
 
-def findings_by_feature(findings: Iterable[Finding]) -> dict[str, dict[str, str]]:
-    """Return for each feature the worst status of its findings, and the findings of that status in words."""
+def findings_by_feature(
+    findings: Iterable[Finding], causes: Iterable[Cause] = (), looked_at: Iterable[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Return what rbnb says of each feature: a status, the numbers behind it, and a hypothesis that was turned down.
+
+    A feature is flagged by a finding that breaches or warns, and by a hypothesis that is supported. One that was
+    measured, or looked at, without either is ok.
+
+    Parameters
+    ----------
+    findings, causes
+        Those whose place is one feature count, ``feature=<name>``.
+    looked_at
+        Features that were looked at even where no finding names them.
+    """
     by_name: dict[str, list[Finding]] = {}
     for finding in findings:
-        if finding.where.startswith("feature=") and " & " not in finding.where:
-            by_name.setdefault(finding.where.removeprefix("feature="), []).append(finding)
-    return {
-        name: _worst([one for one in those if not one.threshold.startswith("none")]) for name, those in by_name.items()
-    }
+        if name := _feature(finding.where):
+            by_name.setdefault(name, []).append(finding)
+    told = {name: {"status": "ok", "told": "looked at, and nothing found"} for name in looked_at}
+    told |= {name: _worst(those) for name, those in by_name.items()}
+    for cause in causes:
+        if name := _feature(cause.where):
+            told[name] = _examined(told.get(name, {"status": "ok", "told": ""}), cause)
+    return told
+
+
+def _examined(own: dict[str, str], cause: Cause) -> dict[str, str]:
+    """Add to what is said of a feature what a hypothesis about it came to."""
+    about = one_line(f"{cause.name}: {cause.evidence}", 300)
+    if cause.status == "supported" and own["status"] not in ("breach", "warning"):
+        return {"status": "supported", "told": about}
+    return own | {"examined": about} if cause.status == "refuted" and own["status"] == "ok" else own
+
+
+def _feature(where: str) -> str:
+    """Return the feature that a place is, or "" if it is another place."""
+    return where.removeprefix("feature=") if where.startswith("feature=") and " & " not in where else ""
 
 
 def _worst(those: list[Finding]) -> dict[str, str]:
-    status = next((status for status in _WORST_FIRST if any(one.status == status for one in those)), "")
+    judged = [one for one in those if not one.threshold.startswith("none")]
+    measured = judged or those
+    status = next(status for status in _WORST_FIRST if any(one.status == status for one in measured))
+    if not judged and any(one.value is not None for one in measured):
+        status = "ok"
     told = [
         f"{one.signal} {show(one.value, one.unit)}" if one.value is not None else f"{one.signal}: {one.reason}"
-        for one in those
+        for one in measured
         if one.status == status
     ]
     return {"status": status, "told": one_line(", ".join(told[:3]), 300)}

@@ -30,15 +30,16 @@ _NEAR = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What rbnb found for one column: the worst status of its findings, and the findings in words."""
+    """What rbnb found for one column: its status, the numbers behind it, and a hypothesis that was turned down."""
 
     status: str = ""
     told: str = ""
+    examined: str = ""
 
     @property
     def flagged(self) -> bool | None:
         """Whether rbnb flags it; None where it did not judge."""
-        return {"breach": True, "warning": True, "ok": False}.get(self.status)
+        return {"breach": True, "warning": True, "supported": True, "ok": False}.get(self.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ def _not_judged(ours: Ours, said: Said, _facts: Facts | None, _probes: Probes) -
         return ""
     why = f"rbnb did not judge it: {ours.told}" if ours.told else "rbnb has no finding for this column in this run"
     return f"{why}; Evidently {'flags' if said.drifted else 'does not flag'} it"
+
+
+def _examined(ours: Ours, said: Said, _facts: Facts | None, _probes: Probes) -> str:
+    if not said.drifted or not ours.examined:
+        return ""
+    return f"rbnb examined it as a hypothesis too, and turned it down: {ours.examined}"
 
 
 def _nulls(ours: Ours, _: Said, facts: Facts | None, _probes: Probes) -> str:
@@ -195,6 +202,7 @@ def _number(said: Said | None) -> str:
 _REASONS: Mapping[str, Callable[[Ours, Said, Facts | None, Probes], str]] = {
     "unusable": _unusable,
     "not_judged": _not_judged,
+    "examined": _examined,
     "nulls_dropped": _nulls,
     "infinite": _infinite,
     "same_hours": _hours,

@@ -40,6 +40,7 @@ FINDINGS = [
     finding("infinite", "breach", "non_finite_share"),
     finding("outlier", "ok", value=0.0),
     finding("cat", "breach", "category_fold", 2.0),
+    finding("area", "ok", value=0.0),
     finding("evil", "ok"),
     finding("flag", "ok"),
     finding("constant", "undefined", value=None, reason="every value is the same"),
@@ -65,6 +66,7 @@ def log(step="1min"):
         constant=1.0,
         text=np.where(now, "x", "1"),
         cat=category,
+        area=rng.integers(0, 400, n).astype(str),
         evil=np.where(rng.random(n) < 0.5, HOSTILE, "b"),
     )
     return frame.assign(nullable=pd.array(rng.integers(0, 50, n), dtype="Int64"))
@@ -94,7 +96,7 @@ def logs(tmp_path_factory):
     mapped = {
         "table": "../log.parquet",
         "columns": {"timestamp": "ts", "latency_ms": "latency_ms", "request_id": "id"},
-        "features": {"numerical": NUMERICAL, "categorical": ["cat", "evil"]},
+        "features": {"numerical": NUMERICAL, "categorical": ["cat", "area", "evil"]},
     }
     (root / "models" / "svc.yaml").write_text(yaml.safe_dump({"name": "svc", "logs": {"predictions": mapped}}))
     data = ModelData(load_model_file(root / "models" / "svc.yaml"), root / "models")
@@ -123,7 +125,7 @@ def test_every_column_is_answered_for_and_no_broken_one_takes_another_down(asked
     assert [one["column"] for one in opinion.details if one["drifted"] is None] == ["empty", "text", "gone"]
     assert "no value at all" in of(opinion, "empty")["because"]
     assert "no such column" in of(opinion, "gone")["because"]
-    assert opinion.columns == len(NUMERICAL) + 2
+    assert opinion.columns == len(NUMERICAL) + 3
     for one in opinion.details:
         if one["drifted"] is not None:
             assert one["method"]
@@ -142,6 +144,7 @@ def test_every_column_is_answered_for_and_no_broken_one_takes_another_down(asked
         ("infinite", False, "rbnb", "infinite"),
         ("outlier", False, "evidently", "outliers"),
         ("cat", False, "rbnb", "one_category"),
+        ("area", False, "evidently", "chance"),
         ("constant", False, "nobody", "not_judged"),
         ("nullable", False, "nobody", "not_judged"),
         ("gone", False, "nobody", "unusable"),
@@ -177,7 +180,7 @@ def test_the_view_names_the_page_and_warns_and_embeds_nothing(asked):
     """What the notebook shows is our own table; the page is a file name with a warning."""
     table, note = opinion_views(asked[0])
     shown = json.dumps([table._repr_mimebundle_(), note._repr_mimebundle_()])
-    assert "agree on 4 of 13 columns, differ on 4, cannot be compared on 5" in table.title
+    assert "agree on 4 of 14 columns, differ on 5, cannot be compared on 5" in table.title
     assert "evidence/second_opinion/evidently.html" in note.text
     assert "untrusted" in note.text
     assert "<script" not in shown
@@ -298,6 +301,8 @@ PLAIN = Facts("numerical", (1000, 1000), (0.0, 0.0), 0.0, (0.0, 0.0))
         ("warning", CLOSE, Probes(), "rbnb", "limits", "the limits differ"),
         ("breach", NEARLY_NOTHING, Probes(), "rbnb", "not_explained", "nothing that was counted or tried"),
         ("ok", FAR, Probes(same_hours=FAR, trimmed=FAR), "evidently", "not_explained", "nothing"),
+        ("ok", FAR, Probes(shuffled=FAR, same_hours=NEARLY_NOTHING), "evidently", "chance", "mixed and dealt again"),
+        ("ok", FAR, Probes(shuffled=NEARLY_NOTHING), "evidently", "not_explained", "nothing"),
         ("undefined", FAR, Probes(), "evidently", "not_judged", "Evidently flags it"),
         ("", NEARLY_NOTHING, Probes(), "nobody", "not_judged", "does not flag"),
         ("breach", Said(error="ValueError: empty"), Probes(), "rbnb", "unusable", "ValueError: empty"),

@@ -100,8 +100,17 @@ def _probe(name: str, kind: str, said: Said, sides: tuple[pd.DataFrame, pd.DataF
     return Probes(
         same_hours=ask(same_hours, current, name, kind) if hours and same_hours is not None else None,
         trimmed=trimmed,
+        shuffled=ask(*_dealt_again(reference[[name]], current[[name]]), name, kind) if said.drifted else None,
         other_method=ask(reference, current, name, kind, methods[0] if said.is_test else methods[1]),
     )
+
+
+def _dealt_again(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Mix the rows of both sides, the same way every time, and deal two sides of the same sizes."""
+    import pandas as pd
+
+    mixed = pd.concat([reference, current], ignore_index=True).sample(frac=1.0, random_state=0, ignore_index=True)
+    return mixed.iloc[: len(reference)], mixed.iloc[len(reference) :]
 
 
 def _told(by: str, columns: list[Column], rows: int, reference_rows: int) -> dict[str, Any]:

@@ -54,11 +54,14 @@ class Probes:
         With the outermost hundredth on either end of the reference cut off.
     other_method
         By a distance where it chose a test, and by a test where it chose a distance.
+    shuffled
+        With the rows of both sides mixed and dealt again, so that whatever it says is chance.
     """
 
     same_hours: Said | None = None
     trimmed: Said | None = None
     other_method: Said | None = None
+    shuffled: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,15 @@ def _not_judged(ours: Ours, said: Said, _facts: Facts | None, _probes: Probes) -
         return ""
     why = f"rbnb did not judge it: {ours.told}" if ours.told else "rbnb has no finding for this column in this run"
     return f"{why}; Evidently {'flags' if said.drifted else 'does not flag'} it"
+
+
+def _chance(_: Ours, said: Said, _facts: Facts | None, probes: Probes) -> str:
+    if not said.drifted or probes.shuffled is None or not probes.shuffled.drifted:
+        return ""
+    return (
+        f"Evidently flags the column as well when the rows of both sides are mixed and dealt again "
+        f"({_number(probes.shuffled)}; as it is {_number(said)}): so many values in so few rows differ by chance"
+    )
 
 
 def _examined(ours: Ours, said: Said, _facts: Facts | None, _probes: Probes) -> str:
@@ -203,6 +215,7 @@ _REASONS: Mapping[str, Callable[[Ours, Said, Facts | None, Probes], str]] = {
     "unusable": _unusable,
     "not_judged": _not_judged,
     "examined": _examined,
+    "chance": _chance,
     "nulls_dropped": _nulls,
     "infinite": _infinite,
     "same_hours": _hours,

@@ -181,19 +181,24 @@ class _Bins:
         return self.quantile(counts, (level, *quantile_levels(int(counts.sum()), level)))
 
     def quantile(self, counts: NDArray[np.int64], levels: Sequence[float]) -> list[float | None]:
-        """Return quantiles of binned latencies, evenly spread over their bin on the log scale; None without any."""
+        """Return quantiles of binned latencies, between neighbours as numpy does; None without any.
+
+        The values of a bin are taken to lie evenly in it on the log scale.
+        """
         total = int(counts.sum())
         if not total:
             return [None] * len(levels)
         upto = np.cumsum(counts)
-        found: list[float | None] = []
-        for level in levels:
-            rank = level * (total - 1)
-            at = min(int(np.searchsorted(upto, rank, side="right")), len(counts) - 1)
-            before = float(upto[at] - counts[at])
-            into = min((rank - before + 0.5) / max(int(counts[at]), 1), 1.0)
-            found.append(float(np.exp(self.edges[at] + into * _WIDTH)))
-        return found
+        place = np.asarray(levels, dtype=np.float64) * (total - 1)
+        low = np.floor(place).astype(np.int64)
+        below, above = (self._ordered(counts, upto, rank) for rank in (low, np.minimum(low + 1, total - 1)))
+        return [float(value) for value in below + (place - low) * (above - below)]
+
+    def _ordered(self, counts: NDArray[np.int64], upto: NDArray[np.int64], rank: NDArray[np.int64]) -> Floats:
+        """Return the latencies of these ranks, from 0 up."""
+        at = np.searchsorted(upto, rank, side="right")
+        into = (rank - (upto[at] - counts[at]) + 0.5) / counts[at]
+        return np.asarray(np.exp(self.edges[at] + into * _WIDTH), dtype=np.float64)
 
     def _above(self, counts: NDArray[np.int64], limit: float) -> float:
         place = (np.log(limit) - self.edges[0]) / _WIDTH

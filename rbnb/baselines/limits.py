@@ -148,18 +148,14 @@ def _residuals(end: Hours, hour: Hours, value: Floats) -> Floats:
 
 def _profile(hour: Hours, value: Floats) -> _Profile:
     """Return level and spread of each hour of the week, leaning on wider hours where there is little."""
-    level = _leaning(hour, value, lambda part: float(np.median(part)))
+    level = _leaning(hour, value, _medians, _LEAN)
     rest = value - level[hour]
     whole = _spread(rest)
     if whole <= 0:
         # the same number nearly everywhere: what little there is of deviation is all there is to go by
         whole = max(float(np.quantile(np.abs(rest), 0.99)) / 2.3263, 1e-12)
-    scale = _leaning(hour, rest, lambda part: math.log(max(_mad(part), _LEAST * whole)), _LEAN_SPREAD)
+    scale = _leaning(hour, rest, lambda rows: np.log(np.maximum(_mads(rows), _LEAST * whole)), _LEAN_SPREAD)
     return _Profile(level, np.exp(scale))
-
-
-def _mad(rest: Floats) -> float:
-    return 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
 
 
 def _spread(rest: Floats) -> float:
@@ -167,31 +163,50 @@ def _spread(rest: Floats) -> float:
 
     For all hours together only: among the few values of one hour an incident nobody recorded is a tenth.
     """
-    return max(_mad(rest), (float(np.quantile(rest, 0.9)) - float(np.median(rest))) / 1.2816)
+    mad = float(_mads(rest[None, :])[0])
+    return max(mad, (float(np.quantile(rest, 0.9)) - float(np.median(rest))) / 1.2816)
 
 
-def _leaning(hour: Hours, value: Floats, of: Callable[[Floats], float], lean: int = _LEAN) -> Floats:
-    """Return a statistic of each hour of the week, shrunk towards the hour of the day and towards all hours."""
-    by_hour = [value[hour == h] for h in range(WEEK_HOURS)]
-    everywhere = of(value)
-    days: dict[tuple[bool, int], float] = {}
-    for weekend in (False, True):
-        for h in range(24):
-            parts = [by_hour[24 * day + h] for day in ((5, 6) if weekend else range(5))]
-            whole = np.concatenate(parts)
-            days[weekend, h] = _shrunk(whole, of, everywhere, len(whole), lean)
-    found = np.empty(WEEK_HOURS)
-    for h in range(WEEK_HOURS):
-        near = np.concatenate([by_hour[(h + step) % WEEK_HOURS] for step in (-1, 0, 1)])
-        found[h] = _shrunk(near, of, days[h // 24 >= 5, h % 24], len(by_hour[h]), lean)
-    return found
+def _medians(rows: Floats) -> Floats:
+    """Return the median of each row, leaving out NaN; NaN where there is nothing else."""
+    ordered = np.sort(rows, axis=1)
+    last = np.maximum(np.isfinite(ordered).sum(axis=1) - 1, 0)
+    every = np.arange(len(rows))
+    return np.asarray((ordered[every, last // 2] + ordered[every, (last + 1) // 2]) / 2, dtype=np.float64)
 
 
-def _shrunk(part: Floats, of: Callable[[Floats], float], towards: float, seen: int, lean: int) -> float:
-    if not len(part):
-        return towards
+def _mads(rows: Floats) -> Floats:
+    """Return 1.4826 × the median absolute deviation of each row, leaving out NaN."""
+    return 1.4826 * _medians(np.abs(rows - _medians(rows)[:, None]))
+
+
+def _leaning(hour: Hours, value: Floats, of: Callable[[Floats], Floats], lean: int) -> Floats:
+    """Return a statistic of each hour of the week, shrunk towards the hour of the day and towards all hours.
+
+    `of` takes rows, NaN where there is nothing, and returns one number a row.
+    """
+    table, seen = _by_hour(hour, value)
+    everywhere = float(of(value[None, :])[0])
+    days = table.reshape(7, 24, -1)
+    kinds = [part.transpose(1, 0, 2).reshape(24, -1) for part in (days[:5], days[5:])]
+    of_day = [_shrunk(of(part), np.isfinite(part).sum(axis=1), everywhere, lean) for part in kinds]
+    near = np.concatenate([np.roll(table, step, axis=0) for step in (1, 0, -1)], axis=1)
+    return _shrunk(of(near), seen, np.concatenate([of_day[0]] * 5 + [of_day[1]] * 2), lean)
+
+
+def _by_hour(hour: Hours, value: Floats) -> tuple[Floats, Hours]:
+    """Return one row an hour of the week with its values, NaN behind them, and how many there are."""
+    seen = np.bincount(hour, minlength=WEEK_HOURS)
+    order = np.argsort(hour, kind="stable")
+    column = np.arange(len(hour)) - np.repeat(np.cumsum(seen) - seen, seen)
+    table = np.full((WEEK_HOURS, max(int(seen.max()), 1)), np.nan)
+    table[hour[order], column] = value[order]
+    return table, seen
+
+
+def _shrunk(found: Floats, seen: Hours, towards: Floats | float, lean: int) -> Floats:
     weight = seen / (seen + lean)
-    return weight * of(part) + (1 - weight) * towards
+    return np.asarray(np.where(np.isfinite(found), weight * found + (1 - weight) * towards, towards), dtype=np.float64)
 
 
 def _same(values: Floats) -> Floats:

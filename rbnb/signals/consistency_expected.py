@@ -104,12 +104,19 @@ def coder_of(values: pd.Series, kind: str, bins: int = _BINS) -> Coder:
     return Coder(np.asarray(edges, dtype=np.float64), (), (centre[0], centre[1]), (spread[0], spread[1]))
 
 
-def to_link(scores: Floats, *, odds: bool) -> Floats:
-    """Return log odds of probabilities (kept within one in ten thousand of 0 and 1), or the scores as they are."""
+def to_link(scores: Floats, *, odds: bool, floor: float = 2e-6) -> Floats:
+    """Return log odds of probabilities (kept `floor` away from 0 and 1), or the scores as they are."""
     if not odds:
         return scores
-    inside = np.clip(scores, 1e-4, 1 - 1e-4)
+    inside = np.clip(scores, floor, 1 - floor)
     return np.asarray(np.log(inside / (1 - inside)), dtype=np.float64)
+
+
+def _floor(scores: Floats) -> float:
+    """Return half the smallest step that scores are logged in, as far as can be seen, and at least 2 in a million."""
+    inside = scores[(scores > 0) & (scores < 1)]
+    least = float(min(inside.min(), 1 - inside.max())) if len(inside) else 0.0
+    return min(max(least / 2, 2e-6), 0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +146,8 @@ class ScoreModel:
         Share of the variance of held-out scores it explains.
     n
         Rows it was fitted to.
+    floor
+        How close to 0 and 1 a probability is taken for what it is.
     """
 
     odds: bool
@@ -152,6 +161,7 @@ class ScoreModel:
     scale: float
     explained: float
     n: int
+    floor: float
 
     def prepare(self, rows: pd.DataFrame) -> Prepared:
         """Return rows as the model needs them, so that single inputs can be exchanged cheaply."""
@@ -178,7 +188,7 @@ class ScoreModel:
         """Return score minus expected score on the link scale; NaN where there is no finite score."""
         scores = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan)
         scores = np.where(np.isfinite(scores), scores, np.nan)
-        return np.asarray(to_link(scores, odds=self.odds) - self.predict(rows), dtype=np.float64)
+        return np.asarray(to_link(scores, odds=self.odds, floor=self.floor) - self.predict(rows), dtype=np.float64)
 
 
 def fit_score_model(rows: pd.DataFrame, kinds: Mapping[str, str], *, odds: bool) -> tuple[ScoreModel, Codes] | None:
@@ -207,7 +217,8 @@ def fit_score_model(rows: pd.DataFrame, kinds: Mapping[str, str], *, odds: bool)
     usable = usable[np.argsort(keys[usable], kind="stable")]
     held = keys[usable] % np.uint64(3) == 0
     learn, test = _some(usable[~held]), _some(usable[held])
-    y = to_link(scores, odds=odds)
+    floor = _floor(scores[usable])
+    y = to_link(scores, odds=odds, floor=floor)
     if len(learn) < _SMALLEST or len(test) < _SMALLEST or float(np.ptp(y[learn])) == 0:
         return None
     fitted = _fit(rows.iloc[learn], y[learn], kinds, odds=odds)
@@ -215,7 +226,7 @@ def fit_score_model(rows: pd.DataFrame, kinds: Mapping[str, str], *, odds: bool)
     spread, scale = float(residuals.std()), float(y[test].std())
     explained = 1 - spread**2 / scale**2 if scale else 0.0
     parts = (fitted.weights, fitted.products, fitted.tables, fitted.ends, max(spread, 1e-6), scale, explained)
-    return ScoreModel(odds, dict(kinds), fitted.coders, *parts, len(learn)), np.sort(test)
+    return ScoreModel(odds, dict(kinds), fitted.coders, *parts, len(learn), floor), np.sort(test)
 
 
 def _some(places: Codes) -> Codes:
@@ -235,7 +246,7 @@ def _fit(rows: pd.DataFrame, y: Floats, kinds: Mapping[str, str], *, odds: bool)
     for _ in range(3):
         left = _smooth(left, ready, tables, list(kinds))
     ends = (float(y.min()), float(y.max()))
-    return ScoreModel(odds, dict(kinds), coders, weights, products, tables, ends, 0.0, 0.0, 0.0, len(y))
+    return ScoreModel(odds, dict(kinds), coders, weights, products, tables, ends, 0.0, 0.0, 0.0, len(y), 0.0)
 
 
 def _backfit(

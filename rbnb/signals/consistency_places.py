@@ -1,9 +1,8 @@
 """Where and since when: which slice of the traffic holds the rows that are wrong, and from which bucket on.
 
 Rows are marked wrong by another signal (an output that differs, a residual beyond the usual). Rules: a slice is
-one column = value in the window; it is named by how well it divides wrong from right, in the window and the
-reference together, so that a fault that was there before is no news; everywhere is a candidate like any other,
-and wins unless a slice is clearly better; all tests are corrected with Bonferroni.
+one column = value; place and time are looked for together, because a place that was right until an hour ago is
+still the place; everywhere is a candidate like any other; all tests of slices are corrected with Bonferroni.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ from rbnb.model import SegmentShare
 from rbnb.signals.latency import share
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -31,8 +29,6 @@ __all__ = ["Stretch", "rank_places", "stretch_of", "stretch_of_gain", "worst_pla
 
 #: Rows a slice needs to be named.
 _FEWEST = 8
-#: How much better than everywhere a slice has to divide to be named instead.
-_WORTH_NAMING = 1.1
 #: Log likelihood ratio from which a stretch, or its end, is believed: 20 to 1.
 _SURE = 3.0
 #: The same for an end, which is looked for where the evidence happens to be thinnest: 400 to 1.
@@ -128,70 +124,56 @@ def _best_run(gain: Floats) -> tuple[int, int, float]:
     return low, high, float(total[high] - lowest[high])
 
 
-def worst_place(wrong: Flags, rows: pd.DataFrame, columns: Sequence[str], current: Flags) -> tuple[str, float]:
-    """Return the slice of the window that divides wrong rows from right ones best, and its correlation with them.
+def worst_place(
+    wrong: Flags,
+    members: Mapping[str, Flags],
+    epochs: NDArray[np.int64],
+    bucket: int,
+    usual: float,
+    *,
+    end: int,
+) -> tuple[str, Stretch | None]:
+    """Return the place, and the stretch of time in it, that explain best which rows are wrong.
+
+    Of each place the likeliest stretch is found, and the place whose stretch has the largest likelihood ratio is
+    taken: it holds most of what is wrong and least of what is not. An earlier place is kept unless a later one
+    is better by more than `_SURE`, so that of two that say the same the first is named.
 
     Parameters
     ----------
-    wrong
+    wrong, epochs
         Of each row of window and reference.
-    rows
-        With `columns`; a segment column may be called ``segment_<name>``.
-    columns
-        Tried in this order: of two that divide equally well the first is named.
-    current
-        Which rows lie in the window.
+    members
+        By place, which rows lie in it; those that should be named first come first.
+    bucket, usual, end
+        As for `stretch_of`.
 
-    Returns
-    -------
-    tuple of str and float
-        ``column=value``, or "" for everywhere.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> times = np.arange(0, 36000, 10)
+    >>> there = times % 20 == 0
+    >>> places = {"zone=a": there, "zone=b": ~there, "": np.ones(len(times), dtype=bool)}
+    >>> worst_place((times >= 18000) & there, places, times, 3600, 0.001, end=36000)[0]
+    'zone=a'
     """
-    best, where = _phi(wrong, current), ""
-    for column in columns:
-        if column not in rows:
+    best: tuple[str, Stretch | None] = ("", None)
+    for where, member in members.items():
+        if member.sum() < _FEWEST:
             continue
-        values = rows[column].astype(object).to_numpy()
-        known = _values(values[current])
-        if len(known) < 2 and len(_values(values)) < 2:
-            continue
-        for value in known:
-            inside = np.asarray(values == value, dtype=np.bool_) & current
-            if inside.sum() < _FEWEST:
-                continue
-            phi = _phi(wrong, inside)
-            if phi > best * _WORTH_NAMING + 1e-9 and phi > 0:
-                best, where = phi, f"{column.removeprefix('segment_')}={value}"
-    return where, best
+        found = stretch_of(wrong[member], epochs[member], bucket, usual, end=end)
+        if found is not None and (best[1] is None or found.strength > best[1].strength + _SURE):
+            best = (where, found)
+    return best
 
 
-def _values(values: NDArray[np.object_]) -> list[str]:
-    return sorted({str(value) for value in values if value is not None})
-
-
-def _phi(wrong: Flags, member: Flags) -> float:
-    """Return the phi coefficient of two flags (Pearson's correlation of 0 and 1)."""
-    n, a, b = float(len(wrong)), float(wrong.sum()), float(member.sum())
-    if not 0 < a < n:
-        return 0.0
-    if b >= n:
-        return 0.0
-    both = float((wrong & member).sum())
-    spread = math.sqrt(a * (n - a) * b * (n - b)) if 0 < b < n else 0.0
-    return (n * both - a * b) / spread if spread else 0.0
-
-
-def rank_places(
-    wrong: Flags, rows: pd.DataFrame, columns: Sequence[str], usual: float, *, alpha: float = 0.05
-) -> list[SegmentShare]:
+def rank_places(wrong: Flags, members: Mapping[str, Flags], usual: float, *, alpha: float = 0.05) -> list[SegmentShare]:
     """Rank slices by how much of what is wrong they hold beyond their share of the rows.
 
     Parameters
     ----------
-    wrong, rows
-        Of the window alone.
-    columns
-        Segment columns; ``segment_`` is left out of the names.
+    wrong, members
+        Of the window alone; by place, which rows lie in it.
     usual
         Share of rows that is wrong when nothing is.
     alpha
@@ -203,15 +185,10 @@ def rank_places(
         Those with more than their share, best first; ``explains`` is the share of the wrong rows beyond the usual.
     """
     total = float(wrong.sum()) - usual * len(wrong)
-    tried: list[tuple[str, Flags]] = []
-    for column in columns:
-        if column in rows:
-            values = rows[column].astype(object).to_numpy()
-            name = column.removeprefix("segment_")
-            tried += [(f"{name}={value}", np.asarray(values == value, dtype=np.bool_)) for value in _values(values)]
-    if total <= 0 or not tried:
+    if total <= 0 or not members:
         return []
-    found = [_slice(where, member, wrong, usual, total, alpha / len(tried)) for where, member in tried]
+    limit = alpha / len(members)
+    found = [_slice(where, member, wrong, usual, total, limit) for where, member in members.items()]
     kept = [one for one in found if one is not None]
     return sorted(kept, key=lambda one: (-one.score, one.where))
 

@@ -101,7 +101,7 @@ def correlation_change(
         reason = "two numerical columns that vary are needed" if len(live) < 2 else f"{min(n, m):,} rows on one side"
         return Signal(name, None, "correlation", m, method, reason=reason)
     pairs = list(itertools.combinations(live, 2))
-    then, now = (_correlations(side, pairs) for side in sides)
+    then, now = _correlations(sides[0], pairs), _correlations(sides[1], pairs)
     spread = _pair_spread(sides[0], pairs, chunks)
     error = math.sqrt(1 / (n - 3) + 1 / (m - 3) + spread**2 * (1 + 1 / max(len(chunks), 1)))
     half = NormalDist().inv_cdf(1 - 0.025 / len(pairs)) * error
@@ -128,7 +128,7 @@ def _table(names: Sequence[str], reference: Mapping[str, Any], side: Mapping[str
 def _correlations(table: Floats, pairs: Sequence[tuple[int, int]]) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         matrix = np.nan_to_num(np.corrcoef(table, rowvar=False))
-    return np.clip([matrix[i, j] for i, j in pairs], -0.999, 0.999)
+    return np.asarray(np.clip([matrix[i, j] for i, j in pairs], -0.999, 0.999), dtype=np.float64)
 
 
 def _pair_spread(table: Floats, pairs: Sequence[tuple[int, int]], chunks: Sequence[NDArray[np.int64]]) -> float:

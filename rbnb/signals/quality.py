@@ -131,9 +131,7 @@ def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[
     return np.append(counts, len(values) - len(known)) / len(values)
 
 
-def shifted_decisions(
-    positive: ArrayLike, touched: ArrayLike, usual: tuple[int, int], *, method: str = ""
-) -> Signal:
+def shifted_decisions(positive: ArrayLike, touched: ArrayLike, usual: tuple[int, int], *, method: str = "") -> Signal:
     """Return how much more, or less, often touched requests are decided positively than is usual.
 
     Parameters

@@ -139,7 +139,7 @@ def _frozen(
 ) -> list[Suspicion]:
     """Suspect values that are all there is, and values that are gone."""
     codes, kinds = _codes(now)
-    total, found = sum(counts.values()), []
+    total = sum(counts.values())
     alone: set[str] = set()
     for rows in (np.ones(len(now), bool), *groups):
         held = codes[rows]
@@ -149,13 +149,14 @@ def _frozen(
         top = kinds[int(np.argmax(times))]
         if times.max() >= 0.97 * len(held) and top is not None and counts.get(top, 0) < 0.7 * total:
             alone.add(top)
-    for value in sorted(alone):
-        found.append(Suspicion("stuck", name, f"is {value!r} in every row", now == value, then == value, other=value))
-    for value, times in counts.items():
-        if times >= _MISSED * total and value not in alone:
-            text = f"never is {value!r} any more"
-            there = (now != value, then != value)
-            found.append(Suspicion("vanished", name, text, *there, other=value, touches=False))
+    found = [
+        Suspicion("stuck", name, f"is {value!r} in every row", now == value, then == value, other=value)
+        for value in sorted(alone)
+    ]
+    missed = [value for value, times in counts.items() if times >= _MISSED * total and value not in alone]
+    for value in missed:
+        text, there = f"never is {value!r} any more", (now != value, then != value)
+        found.append(Suspicion("vanished", name, text, *there, other=value, touches=False))
     return found
 
 
@@ -173,7 +174,9 @@ def renamed(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, str]:
     {'app2': 'app'}
     """
     total, before = sum(now.values()), sum(then.values())
-    gone = {v: c / before for v, c in then.items() if c >= _MISSED * before and now.get(v, 0) < 0.1 * c * total / before}
+    gone = {
+        v: c / before for v, c in then.items() if c >= _MISSED * before and now.get(v, 0) < 0.1 * c * total / before
+    }
     new = {v: c / total for v, c in now.items() if v not in then and c >= _MISSED * total}
     found: dict[str, str] = {}
     for value, share in sorted(new.items(), key=lambda item: -item[1]):

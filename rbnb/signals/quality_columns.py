@@ -29,9 +29,9 @@ __all__ = ["MARKERS", "Suspicion", "learned_range", "numerical_suspicions", "rep
 
 #: Numbers that people write in place of a missing one.
 MARKERS = frozenset(
-    [-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, -999999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 0.0]
-    + [2147483647.0, -2147483648.0, 65535.0, -32768.0, 1e9, -1e9, 1e10, 3.4028234663852886e38]
-)
+    [-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, -999999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 0.0,
+     2147483647.0, -2147483648.0, 65535.0, -32768.0, 1e9, -1e9, 1e10, 3.4028234663852886e38]
+)  # fmt: skip
 #: Markers that no quantity takes by nature, so that they are odd without any reference.
 _NEVER = frozenset([-99.0, -999.0, -9999.0, -99999.0, -999999.0, 2147483647.0, -2147483648.0, -32768.0])
 #: Values a reference needs before a range or a repeat can be learned from it.
@@ -228,7 +228,8 @@ def _stands_out(
     # the same for the reference: a value may always have stood out, as 0 does in a count
     before = counts[max(place - 3, 0) : place].tolist() + counts[place + (known > 0) : place + 4].tolist()
     usually = known / max(float(max(before, default=1)), 1.0) if known else 0.0
-    return bool(times[at] / near >= _STANDS_OUT * max(usually, 1.0) and (usual < 0.02 or value in MARKERS))
+    rare = usual < 0.02 or share > usual + 0.1 or value in MARKERS
+    return bool(times[at] / near >= _STANDS_OUT * max(usually, 1.0) and rare)
 
 
 def _repeat(name: str, value: float, now: Floats, then: Floats) -> Suspicion:

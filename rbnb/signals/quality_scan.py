@@ -28,6 +28,8 @@ __all__ = ["Stretch", "expected_rates", "overdispersion", "scan"]
 _TRIED = (0.005, 0.02, 0.06, 0.15, 0.4, 0.8, 0.97)
 #: Rows a slice needs in the reference to be its own yardstick in full; with fewer the whole is mixed in.
 _OWN = 100.0
+#: Wrong rows a slice should have had, by the rate of the whole, for its own rate to mean something.
+_SHOWS = 3.0
 #: z of the upper bound that usual rates are taken at.
 _CAREFUL = 1.0
 
@@ -75,17 +77,21 @@ def expected_rates(bad: NDArray[np.float64], n: NDArray[np.float64], whole: tupl
     bad, n
         Wrong rows and rows of each slice in the reference.
     whole
-        The same over everything, mixed in with the weight of a hundred rows.
+        The same over everything, mixed in with the weight of a hundred rows. A slice that could hardly show a rate
+        of its own gets at least the bound of the whole: then of two slices with the same wrong rows the smaller is
+        the surer.
 
     Examples
     --------
     >>> import numpy as np
     >>> expected_rates(np.array([0.0, 50.0]), np.array([1000.0, 1000.0]), (50, 2000)).round(3).tolist()
-    [0.004, 0.055]
+    [0.004, 0.054]
     """
     rate = whole[0] / whole[1] if whole[1] else 0.0
-    upper = [wilson(b + rate * _OWN, m + _OWN, _CAREFUL)[1] for b, m in zip(bad.tolist(), n.tolist(), strict=True)]
-    return np.maximum(np.array(upper, dtype=np.float64), 1e-6)
+    own = (bad + rate * _OWN) / (n + _OWN)
+    upper = own + _CAREFUL * np.sqrt(own * (1 - own) / (n + _OWN))
+    floor = np.where(n * rate < _SHOWS, wilson(*whole, _CAREFUL)[1], 0.0)
+    return np.asarray(np.maximum(np.maximum(upper, floor), 1e-6), dtype=np.float64)
 
 
 def overdispersion(bad: NDArray[np.float64], n: NDArray[np.float64]) -> float:
@@ -159,7 +165,7 @@ def _raised(bad: Table, n: Table, usual: Table, runs: NDArray[np.int64]) -> Tabl
     part = (wrong[row, runs[:, 1] + 1] - wrong[row, runs[:, 0]]) / np.maximum(
         held[row, runs[:, 1] + 1] - held[row, runs[:, 0]], 1.0
     )
-    return np.clip(np.maximum(part[:, None], usual * 1.05), 1e-6, 1 - 1e-6)
+    return np.asarray(np.clip(np.maximum(part[:, None], usual * 1.05), 1e-6, 1 - 1e-6), dtype=np.float64)
 
 
 def _best_runs(bad: Table, n: Table, usual: Table, raised: Table) -> tuple[Table, NDArray[np.int64]]:

@@ -115,7 +115,7 @@ def unit_suspicion(name: str, now: Floats, then: Floats, groups: Sequence[Marks]
     _, step, marks, sees = best
     with np.errstate(invalid="ignore"):
         before = density.at(usual - step) - base > _ODDS
-    factor = _settled(step, logs[marks], known)
+    factor = _settled(step)
     return Suspicion("unit", name, f"is {factor_name(factor)}", marks, before, sees, factor, tried=50)
 
 
@@ -139,7 +139,9 @@ def _candidates(logs: Floats, known: Floats, groups: Sequence[Marks]) -> list[fl
 def _gain(density: _Density, logs: Floats, plain: Floats, step: float, groups: Sequence[Marks]) -> float:
     """Return the best log likelihood ratio of a mixture with the changed values, over all rows and over each group."""
     ratio = np.exp(np.clip(density.at(logs - step) - plain, -30, 30))
-    return _best_gain(np.where(np.isfinite(ratio), ratio, 1.0), _together(groups, len(logs)), (0.02, 0.1, 0.3, 0.7, 0.98))
+    return _best_gain(
+        np.where(np.isfinite(ratio), ratio, 1.0), _together(groups, len(logs)), (0.02, 0.1, 0.3, 0.7, 0.98)
+    )
 
 
 def _together(groups: Sequence[Marks], n: int) -> Floats:
@@ -152,8 +154,8 @@ def _best_gain(ratio: Floats, groups: Floats, shares: Sequence[float]) -> float:
     return max(float((groups @ np.log1p(share * (ratio - 1))).max()) for share in shares)
 
 
-def _settled(step: float, marked: Floats, known: Floats) -> float:
-    """Return the factor, a known one where it is as near as can be told."""
+def _settled(step: float) -> float:
+    """Return the factor of a step on the logarithmic scale, a known one in full."""
     for factor in KNOWN_FACTORS:
         for sign in (1, -1):
             if abs(step - sign * math.log10(factor)) < 1e-9:

@@ -346,7 +346,7 @@ def _is_missing(value: object) -> bool:
 
 def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     if values.dtype.kind == "f":
-        return np.isnan(values)
+        return np.asarray(np.isnan(values), dtype=bool)
     return np.array([_is_missing(value) for value in values.tolist()], dtype=bool)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rbnb.model import Signal
 from rbnb.signals.bins import Bins, make_bins
 from rbnb.signals.chance import holm, kolmogorov_tail, overdispersion
 from rbnb.signals.drift import (
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rbnb.diagnoses.drift.rows import Compared
+    from rbnb.model import Signal
 
 __all__ = ["FeatureDrift", "Features"]
 

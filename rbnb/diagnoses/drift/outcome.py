@@ -300,7 +300,8 @@ class Outcome:
     @cached_property
     def _off(self) -> dict[str, Floats]:
         """How far estimates were off on single days of the reference, calibrated on the other days."""
-        days, off = self.rows.judged_days(), {"auc": [], "accuracy": []}
+        days = self.rows.judged_days()
+        off: dict[str, list[tuple[float, float]]] = {"auc": [], "accuracy": []}
         for half in (0, 1):
             learn = [day for i, day in enumerate(days) if i % 2 != half]
             if not learn:

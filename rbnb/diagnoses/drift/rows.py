@@ -86,7 +86,7 @@ class Compared:
 
     @cached_property
     def _times(self) -> NDArray[np.int64]:
-        return self.reference["epoch"].to_numpy(dtype=np.int64)
+        return np.asarray(self.reference["epoch"], dtype=np.int64)
 
     @cached_property
     def matched(self) -> tuple[NDArray[np.int64], str]:

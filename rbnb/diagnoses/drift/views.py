@@ -185,7 +185,7 @@ def segment_table(drift: DataDrift) -> Table:
     ranked = [] if drift.empty else drift.segments[:8]
     rows = tuple((s.where, s.explains, *(s.interval or (None, None)), s.traffic, s.n) for s in ranked)
     tried = 0 if drift.empty else drift.slices_tried
-    note = f"{tried} slices tried, one and two columns deep, corrected with Bonferroni; others hold no more than their share"
+    note = f"{tried} slices tried, one and two columns deep, corrected with Bonferroni; others hold only their share"
     return Table("Who is affected: segments by share of what got worse", heads, rows, note)
 
 

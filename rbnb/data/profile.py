@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbnb.data.source import Source, _kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import ibis.expr.types as ir
     import pandas as pd
@@ -104,25 +104,25 @@ class Profiles(Source):
         log, table = self.model.logs.predictions, self._raw_log
         columns = log.columns
         chosen: dict[str, Any] = {"epoch": self._epoch(table, columns.timestamp, log, "predictions")}
+        held = {name: column for name, column in columns.model_dump().items() if column in table.columns}
         for name, key in (("request_id", "request_id"), ("version", "model_version"), ("prediction", "prediction")):
-            if (column := getattr(columns, key)) and column in table.columns:
-                chosen[name] = table[column].cast("string")
+            if key in held:
+                chosen[name] = table[held[key]].cast("string")
         for name, key in (("score", "prediction_proba"), ("status", "status_code")):
-            if (column := getattr(columns, key)) and column in table.columns:
-                chosen[name] = _as_number(table[column])
+            if key in held:
+                chosen[name] = _as_number(table[held[key]])
         for segment in log.segments:
             if segment in table.columns:
                 chosen[f"segment_{segment}"] = table[segment].cast("string").fill_null("(none)")
         for name, kind in self._declared_kinds.items():
             if name in table.columns:
                 chosen |= _feature(name, kind, table[name])
-        for name in self.extra_columns:
-            dtype = table[name].type()
-            if dtype.is_numeric():
-                chosen[f"extra_{name}"] = table[name].cast("float64")
-            elif dtype.is_string():
-                chosen[f"extra_{name}"] = table[name]
-        return table.select(**chosen)
+        return table.select(**chosen, **self._unmapped(table))
+
+    def _unmapped(self, table: ir.Table) -> dict[str, Any]:
+        found = {f"extra_{name}": table[name] for name in self.extra_columns}
+        numbers = {key: column.cast("float64") for key, column in found.items() if column.type().is_numeric()}
+        return numbers | {key: column for key, column in found.items() if column.type().is_string()}
 
     def raw_rows(self, span: Span, *, limit: int = 200_000) -> pd.DataFrame:
         """Fetch rows as they are, by time; above `limit` a sample by a hash of the request id, the same every time.

@@ -173,7 +173,7 @@ def overdispersion(counts: NDArray[np.float64], groups: Sequence[int] = ()) -> t
     Returns
     -------
     tuple of float
-        Pearson's chi-squared of homogeneity within the groups over its degrees of freedom, at least 1; and the
+        Pearson's chi-squared of homogeneity within the groups over its degrees of freedom, 1 where chance explains it; and the
         mean number of rows of a stretch. 1 where no group has two stretches to say anything.
 
     Notes
@@ -201,4 +201,5 @@ def overdispersion(counts: NDArray[np.float64], groups: Sequence[int] = ()) -> t
         statistic += float(((part - expected) ** 2 / expected).sum())
         freedom += (part.shape[0] - 1) * (part.shape[1] - 1)
     size = float(rows[rows > 0].mean()) if (rows > 0).any() else 0.0
-    return (max(statistic / freedom, 1.0) if freedom else 1.0), size
+    # what chance alone would give in 95 of 100 logs says nothing about days
+    return (statistic / freedom if freedom and statistic > chi2_quantile(0.95, freedom) else 1.0), size

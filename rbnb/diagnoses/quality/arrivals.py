@@ -1,8 +1,9 @@
 """Did everything arrive: requests by hour against the same hours before, feeds that fell silent, a log that stopped.
 
 Rules: what is usual is the same hour of the week, or of the day, in the reference; a lack is a stretch of time, sought
-by the likelihood ratio of the Poisson over the scatter of the usual counts. Where a request was served (host, zone, version) is balanced by routers: such a slice
-lacks requests only if the whole does too. A slice is held against what the others sent at the same time.
+by the likelihood ratio of the Poisson over the scatter of the usual counts. A slice is held against what the others
+sent at the same time, by its usual share at that hour. Where a request was served (host, zone, version) is balanced
+by routers: such a slice lacks requests only if the whole does too.
 """
 
 from __future__ import annotations
@@ -255,9 +256,7 @@ def _narrowed(lacks: list[Lack]) -> list[Lack]:
     return (single + [lack for lack in lacks if lack not in single and lack.where] if single else [whole])[:4]
 
 
-def _silence(
-    past: NDArray[np.int64], hours: Counts, end: int, until: int, scatter: float
-) -> tuple[Signal, Signal]:
+def _silence(past: NDArray[np.int64], hours: Counts, end: int, until: int, scatter: float) -> tuple[Signal, Signal]:
     """Return how many requests should have come after the newest, and how many of these came."""
     method = "requests usual at these hours between the newest row and the clock"
     if until <= end:
@@ -270,7 +269,7 @@ def _silence(
     half = 1.96 * math.sqrt(expected * scatter)
     interval = (max(expected - half, 0.0), expected + half)
     return (
-        Signal("silence", expected, "count", int(round(expected)), method, interval),
+        Signal("silence", expected, "count", round(expected), method, interval),
         Signal("silence_hours", (until - end) / 60, "minutes", 1, "time without a request"),
     )
 
@@ -299,6 +298,8 @@ def _signals(held: Counts, usual: Counts, lacks: list[Lack], size: int) -> list[
     told = f"buckets of {size // 60} min without a request in which eight or more are usual"
     return [
         Signal("volume", value, "ratio", int(n), method, interval, where, 1.0),
-        Signal("volume_surge", whole, "ratio", int(held.sum()), "requests of the window over those usual", reference=1.0),
+        Signal(
+            "volume_surge", whole, "ratio", int(held.sum()), "requests of the window over those usual", reference=1.0
+        ),
         Signal("missing_buckets", float(empty.sum()), "count", len(held), told),
     ]

@@ -145,7 +145,13 @@ class DataQuality:
         now, then = self.rows.now.attrs["of"], self.rows.then.attrs["of"]
         age = max((self.scope.now - (self.extent.last or self.scope.now)).total_seconds() / 60, 0.0)
         future = share_excess(
-            "future_share", self.extent.future, self.extent.rows, 0, 0, method="rows stamped after the clock", reason=" "
+            "future_share",
+            self.extent.future,
+            self.extent.rows,
+            0,
+            0,
+            method="rows stamped after the clock",
+            reason=" ",
         )
         return [
             Signal("rows_current", float(now), "count", now, "rows in the window"),
@@ -234,7 +240,9 @@ class DataQuality:
             method = f"of {len(self.kinds)} mapped columns"
             found.append(Signal(name, float(len(mine)), "count", len(self.kinds), method, where=where, reason=reason))
         broken = sum(one.broken for one in self.schema if one.kind == "type")
-        found.append(Signal("unusable_types", float(broken), "count", len(self.kinds), "mapped columns read as no number"))
+        found.append(
+            Signal("unusable_types", float(broken), "count", len(self.kinds), "mapped columns read as no number")
+        )
         extra = [name for name in self.data.extra_columns if name not in {one.other for one in self.schema}]
         told = ", ".join(extra[:5])
         found.append(Signal("extra_columns", float(len(extra)), "count", len(extra), "not mapped", reason=told))
@@ -333,7 +341,10 @@ class DataQuality:
         if "prediction" not in self.rows.now or not self.touched.any() or not self.rows.learns:
             reason = "no request is touched" if not self.touched.any() else "no decisions are logged"
             return Signal("decision_shift", None, "share", 0, method, reason=reason)
-        yes = [frame["prediction"].astype(str).isin(self._positive).to_numpy(bool) for frame in (self.rows.now, self.rows.then)]
+        yes = [
+            frame["prediction"].astype(str).isin(self._positive).to_numpy(bool)
+            for frame in (self.rows.now, self.rows.then)
+        ]
         where = next((t.where for t in self.troubles), "")
         past = self.rows.within(where, then=True)
         past = past if int(past.sum()) >= 100 else np.ones(len(past), bool)

@@ -28,6 +28,8 @@ _MOST_SLICES, _FEWEST = 40, 10
 _MOST_GROUPS = 50
 #: Marked rows below which nothing can be certain.
 _MARKED = 3
+#: How much surer a slice must be than everything to be told, in log likelihood: twenty to one.
+_SURER = 3.0
 _HOUR = 3600
 
 
@@ -79,9 +81,10 @@ class Compared:
         return -(-(self.end - self.start) // self.bucket)
 
     @cached_property
-    def at(self) -> NDArray[np.int64]:
+    def place(self) -> NDArray[np.int64]:
         """The bucket of each row of the window."""
-        return (self.now["epoch"].to_numpy(np.int64) - self.start) // self.bucket
+        epochs: NDArray[np.int64] = self.now["epoch"].to_numpy(np.int64)
+        return (epochs - self.start) // self.bucket
 
     @cached_property
     def slices(self) -> list[Slices]:
@@ -121,7 +124,7 @@ class Compared:
     @cached_property
     def groups(self) -> list[Marks]:
         """Rows to look at apart: the last quarter and eighth of the window, and each slice of some size, also late."""
-        late = [self.at >= self.buckets - max(self.buckets // part, 1) for part in (2, 4, 8)]
+        late = [self.place >= self.buckets - max(self.buckets // part, 1) for part in (2, 4, 8)]
         found = list(late)
         for slices in self.slices:
             for code in range(min(len(slices.values), 8)):
@@ -131,7 +134,7 @@ class Compared:
 
     @cached_property
     def _all(self) -> NDArray[np.float64]:
-        return np.bincount(self.at, minlength=self.buckets).astype(float)
+        return np.bincount(self.place, minlength=self.buckets).astype(float)
 
     @cached_property
     def _of_slices(self) -> list[NDArray[np.float64]]:
@@ -140,7 +143,7 @@ class Compared:
     def _table(self, slices: Slices, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         codes, size = slices.now[rows], len(slices.values)
         inside = codes >= 0
-        flat = np.bincount(codes[inside] * self.buckets + self.at[rows][inside], minlength=size * self.buckets)
+        flat = np.bincount(codes[inside] * self.buckets + self.place[rows][inside], minlength=size * self.buckets)
         return flat.reshape(size, self.buckets).astype(float)
 
     def scatter(self, then: Marks) -> float:
@@ -162,7 +165,7 @@ class Compared:
             return None
         scatter = self.scatter(then)
         whole = (float(then.sum()), float(len(then)))
-        bad = np.bincount(self.at[marked], minlength=self.buckets).astype(float)
+        bad = np.bincount(self.place[marked], minlength=self.buckets).astype(float)
         mixed = expected_rates(np.array([whole[0]]), np.array([whole[1]]), whole)[0] * self._all
         tables, every, wheres = [bad[None, :]], [], [""]
         for slices, n in zip(self.slices, self._of_slices, strict=True):
@@ -177,7 +180,7 @@ class Compared:
         usual = np.concatenate([whole_rates[None, :], *every])
         found = scan(np.concatenate(tables), self._stacked, usual, scatter=scatter)
         everywhere = next((one for one in found if one.slice == 0), None)
-        if everywhere is not None and everywhere.ratio >= 0.9 * found[0].ratio:
+        if everywhere is not None and everywhere.ratio >= found[0].ratio - _SURER:
             return everywhere, ""
         return (found[0], wheres[found[0].slice]) if found else None
 
@@ -220,14 +223,14 @@ class Compared:
         inside, past = self.within(where), self.within(where, then=True)
         whole = (float(then.sum()), float(len(then)))
         rates = expected_rates(np.array([float((then & past).sum())]), np.array([float(past.sum())]), whole)
-        bad = np.bincount(self.at[now & inside], minlength=self.buckets).astype(float)
-        n = np.bincount(self.at[inside], minlength=self.buckets).astype(float)
+        bad = np.bincount(self.place[now & inside], minlength=self.buckets).astype(float)
+        n = np.bincount(self.place[inside], minlength=self.buckets).astype(float)
         found = scan(bad[None, :], n[None, :], rates, scatter=self.scatter(then & past))
         return found[0] if found else None
 
     def during(self, first: int, last: int) -> Marks:
         """Return which rows of the window lie in buckets `first` to `last`, both included."""
-        return np.asarray((self.at >= first) & (self.at <= last), dtype=bool)
+        return np.asarray((self.place >= first) & (self.place <= last), dtype=bool)
 
     def cells(self, now: Marks, then: Marks, during: Marks) -> pd.DataFrame:
         """Return one row a period and combination of segments with rows and marked rows, for `rank_segments`."""
@@ -245,7 +248,7 @@ class Compared:
 
 def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     """Return a numerical feature as floats."""
-    return frame[f"number_{name}"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(frame[f"number_{name}"].to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
 
 
 def texts(frame: pd.DataFrame, column: str) -> NDArray[np.object_]:

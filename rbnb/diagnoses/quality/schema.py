@@ -6,8 +6,6 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rbnb.signals.quality import distance
 
 if TYPE_CHECKING:
@@ -123,7 +121,7 @@ def _alike(one: str, other: str) -> float:
     shorter, longer = sorted(plain, key=len)
     if len(shorter) >= 3 and (longer.startswith(shorter) or longer.endswith(shorter)):
         return 0.9
-    return difflib.SequenceMatcher(None, *plain).ratio()
+    return float(difflib.SequenceMatcher(None, plain[0], plain[1]).ratio())
 
 
 def _same_content(values: pd.Series, then: pd.DataFrame, column: str) -> bool | None:
@@ -159,8 +157,3 @@ def _typed(name: str, kind: str, types: Mapping[str, str], files: Sequence[FileS
     if kind == "numerical" and dtype and not dtype.lstrip("!").startswith((*_NUMERIC, "timestamp")):
         return SchemaBreak("type", name, f"is {dtype.lstrip('!')} throughout, not a number", None, ())
     return None
-
-
-def affected_rows(epochs: np.ndarray[tuple[int, ...], np.dtype[np.int64]], onset: int | None) -> float:
-    """Return the share of rows from an onset on; all where there is none."""
-    return 1.0 if onset is None or not len(epochs) else float(np.mean(epochs >= onset))

@@ -131,7 +131,7 @@ def _expected(rows: Compared, name: str, kind: str, expect: Expectation) -> list
         marks = [np.array([bool(allowed) and v is not None and v not in allowed for v in h], bool) for h in held]
         missing = [np.array([v is None for v in h], bool) for h in held]
     found = []
-    if expect.values or expect.min is not None or expect.max is not None:
+    if expect.values or expect.min is not None or expect.max is not None:  # noqa: PD011 - not a pandas object
         text = "is not what the model file expects"
         found.append(Suspicion("expect", name, text, marks[0], marks[1], declared=True))
     if not expect.nullable:
@@ -147,7 +147,7 @@ def _outside(values: NDArray[np.float64], expect: Expectation) -> NDArray[np.boo
             marks |= values < expect.min
         if expect.max is not None:
             marks |= values > expect.max
-    if expect.values:
+    if expect.values:  # noqa: PD011 - not a pandas object
         allowed = [number for number in map(_number, expect.values) if number is not None]
         marks |= np.isfinite(values) & ~np.isin(values, allowed)
     return marks
@@ -160,9 +160,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _swapped(
-    values: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], rows: Compared
-) -> list[Suspicion]:
+def _swapped(values: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], rows: Compared) -> list[Suspicion]:
     """Suspect pairs of columns that were exchanged; only columns that moved somewhere are tried."""
     moved = [name for name, (now, then) in values.items() if _moved(now, then, rows)]
     found = []
@@ -238,5 +236,3 @@ def _doubled(rows: Compared) -> list[Suspicion]:
         for frame in (rows.now, rows.then)
     ]
     return [Suspicion("duplicate", "request_id", "is in the log more than once", marks[0], marks[1])]
-
-

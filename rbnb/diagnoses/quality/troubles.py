@@ -91,7 +91,7 @@ class Trouble:
     @property
     def features(self) -> tuple[str, ...]:
         """The columns concerned."""
-        return tuple((self.suspicion.details or tuple(self.suspicion.feature.split("+"))))
+        return self.suspicion.details or tuple(self.suspicion.feature.split("+"))
 
     @property
     def share(self) -> float:
@@ -138,9 +138,7 @@ def _sure(rows: Compared, suspicion: Suspicion, certain: float) -> Trouble | Non
     return replace(trouble, segments=ranked) if _credible(rows, trouble) else None
 
 
-def _place(
-    rows: Compared, suspicion: Suspicion, stretch: Stretch, place: str
-) -> tuple[str, tuple[SegmentShare, ...]]:
+def _place(rows: Compared, suspicion: Suspicion, stretch: Stretch, place: str) -> tuple[str, tuple[SegmentShare, ...]]:
     """Return the slice that holds most of the excess, two columns deep."""
     if not rows.segments:
         return "", ()
@@ -194,7 +192,7 @@ def _goes_on(rows: Compared, suspicion: Suspicion, stretch: Stretch, inside: Mar
     """Whether nothing shows that it is over: the rows after the stretch are too few, or as wrong as before."""
     if stretch.last >= rows.buckets - 1:
         return True
-    after = inside & (rows.at > stretch.last)
+    after = inside & (rows.place > stretch.last)
     n, bad = int(after.sum()), int((after & suspicion.now).sum())
     # with the same share as in the stretch, none among these would be rarer than one in a thousand
     expected = stretch.share * n

@@ -62,7 +62,9 @@ def schema_table(quality: DataQuality) -> View:
     if not quality.schema:
         return Note(f"All {len(quality.kinds)} mapped columns are there and of the type they should be.", "ok")
     heads = columns("column|code", "what is wrong", "since|time", "first file|code")
-    rows = tuple((one.feature, one.what, _moment(one.onset), one.files[0] if one.files else None) for one in quality.schema)
+    rows = tuple(
+        (one.feature, one.what, _moment(one.onset), one.files[0] if one.files else None) for one in quality.schema
+    )
     return Table("What is wrong with the columns", heads, rows)
 
 
@@ -80,7 +82,9 @@ def column_table(quality: DataQuality) -> Table:
             continue
         share = held["nulls"] / held["rows"] if held["rows"] else None
         odd = (held.get("nan") or 0) + (held.get("unreadable") or 0) if kind == "numerical" else None
-        rows.append((name, kind, share, odd, held.get("infinite"), held["distinct"], held.get("lowest"), held.get("highest")))
+        rows.append(
+            (name, kind, share, odd, held.get("infinite"), held["distinct"], held.get("lowest"), held.get("highest"))
+        )
     return Table("Every column in the window", heads, tuple(rows), "A column without numbers is not in the log.")
 
 
@@ -93,15 +97,13 @@ def wrong_figure(quality: DataQuality) -> Figure | None:
     shares = {}
     for trouble in fresh:
         inside = rows.within(trouble.where)
-        n = np.bincount(rows.at[inside], minlength=rows.buckets).astype(float)
-        bad = np.bincount(rows.at[inside & trouble.suspicion.now], minlength=rows.buckets)
+        n = np.bincount(rows.place[inside], minlength=rows.buckets).astype(float)
+        bad = np.bincount(rows.place[inside & trouble.suspicion.now], minlength=rows.buckets)
         name = f"{trouble.suspicion.feature} {trouble.suspicion.what}" + (f", {trouble.where}" if trouble.where else "")
         shares[name] = np.where(n > 0, bad / np.maximum(n, 1), np.nan).tolist()
-    times = [_at(rows.start + i * rows.bucket) for i in range(rows.buckets)]
+    times = [_when(rows.start + i * rows.bucket) for i in range(rows.buckets)]
     window = quality.scope.window
-    return wrong_over_time(
-        times, shares, _moment(quality.onset), _moment(quality.ended), (window.start, window.end)
-    )
+    return wrong_over_time(times, shares, _moment(quality.onset), _moment(quality.ended), (window.start, window.end))
 
 
 def arrival_figure(quality: DataQuality) -> Figure:
@@ -109,7 +111,7 @@ def arrival_figure(quality: DataQuality) -> Figure:
     arrivals, window = quality.arrivals, quality.scope.window
     lack = arrivals.lacks[0] if arrivals.lacks else None
     return arrivals_over_time(
-        [_at(int(time)) for time in arrivals.times],
+        [_when(int(time)) for time in arrivals.times],
         arrivals.held.tolist(),
         arrivals.usual.tolist(),
         _moment(lack.onset) if lack else None,
@@ -141,12 +143,10 @@ def segment_figure(quality: DataQuality) -> Figure | None:
 
 def change_table(quality: DataQuality, causes: Sequence[Cause]) -> Table:
     """List what was changed before the onset, with where each stands as a hypothesis."""
-    heads = columns(
-        "time|time", "kind", "what", "reaches|code", "who", "as a cause|status", "because"
-    )
+    heads = columns("time|time", "kind", "what", "reaches|code", "who", "as a cause|status", "because")
     rows = []
     for row in [] if quality.changes is None else quality.changes.to_dict("records"):
-        at = _at(int(row["time"]))
+        at = _when(int(row["time"]))
         cause = next((c for c in causes if c.at == at and c.name.startswith(str(row["what"]))), None)
         told = (cause.status, cause.evidence) if cause else (None, "")
         rows.append((at, row["kind"], row["what"], row["segment"] or "everywhere", row["who"], *told))
@@ -178,12 +178,16 @@ def example_rows(quality: DataQuality, most: int = 200) -> pd.DataFrame:
         held["value"] = frame[column].astype(str).to_numpy() if column else np.full(len(frame), "", dtype=object)
         held["why"] = np.full(len(frame), trouble.suspicion.what, dtype=object)
         parts.append(pd.DataFrame(held))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"epoch": [], "column": [], "value": [], "why": []})
+    return (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame({"epoch": [], "column": [], "value": [], "why": []})
+    )
 
 
-def _at(epoch: int) -> datetime:
+def _when(epoch: int) -> datetime:
     return datetime.fromtimestamp(epoch, UTC)
 
 
 def _moment(epoch: int | None) -> datetime | None:
-    return None if epoch is None else _at(epoch)
+    return None if epoch is None else _when(epoch)

@@ -164,7 +164,7 @@ def _noise(found: OutputInconsistency, lead: Channel) -> Cause | None:
     inside = member(found.rows, lead.where) & found.current & (epochs >= found.stretch[0])
     both = inside[found.pairs.first] & inside[found.pairs.second]
     n, apart = int(both.sum()), int(found.pairs.apart[both].sum())
-    if n < 3 or apart < 2 or apart < 0.02 * n:
+    if apart < 2 or apart < 0.02 * n:
         return None
     alike = apart / n
     evidence = f"{apart} of {n} pairs of equal requests differ though both were answered there since the onset"

@@ -14,14 +14,14 @@ is computed once, the first time it is asked for. Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from rbnb.data import Span
-from rbnb.diagnoses.consistency.channels import Channel, locate, locate_pairs, member
+from rbnb.diagnoses.consistency.channels import Channel, locate, locate_pairs, member, places
 from rbnb.diagnoses.consistency.declared import calibration_signals, declared_signals
 from rbnb.diagnoses.consistency.replaying import Replay, run_replay
 from rbnb.model import NotMeasured, Signal
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from rbnb.data import Extent, ModelData
     from rbnb.model import SegmentShare
     from rbnb.scope import Scope
+    from rbnb.signals.consistency_places import Stretch
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
@@ -55,6 +56,10 @@ if TYPE_CHECKING:
 __all__ = ["ConsistencySettings", "OutputInconsistency"]
 
 _REFERENCE_ROWS, _WINDOW_ROWS = 60_000, 200_000
+#: Places whose stretch is looked for where only expected scores tell.
+_MOST_PLACES = 8
+#: Log likelihood ratio from which they overrule the few repeats.
+_CLEAR = 10.0
 #: Column names that say where a request was served; tried first, in this order.
 _SERVED_AT = ("version", "host", "node", "instance", "machine", "pod", "replica", "zone", "rack", "cluster")
 
@@ -82,7 +87,7 @@ class ConsistencySettings:
     enough_pairs: float = 20.0
     enough_joined: float = 50.0
     enough_rows: float = 200.0
-    share_min: float = 0.001
+    share_min: float = 0.0003
     departure_min: float = 0.02
     change_hours: float = 6.0
 
@@ -160,6 +165,11 @@ class OutputInconsistency:
         order = {f"segment_{name}": i for i, name in enumerate(_SERVED_AT)}
         segments.sort(key=lambda name: (order.get(name, len(order)), name))
         return (["version"] if "version" in self.rows else []) + segments
+
+    @cached_property
+    def places(self) -> dict[str, Flags]:
+        """By place, which of `rows` lie in it; everywhere is the last."""
+        return places(self.rows, self.columns, self.current)
 
     @property
     def host(self) -> str:
@@ -398,13 +408,14 @@ class OutputInconsistency:
         """How many scores lie beyond what inputs ever led to in the reference."""
         name, method = (
             "score_unexplained",
-            "scores further from the expected one than all but 2 in 1,000 used to be, by half",
+            "scores further from the expected one than all but 1 in 2,000 used to be, by half",
         )
         nothing = np.zeros(len(self.rows), dtype=np.bool_)
         if self.fitted is None or self.usable is None:
             return Signal(name, None, "share", 0, method, reason="what scores should be is not known"), nothing
         held, left = self.fitted[1], np.abs(self.residuals)
-        limit = 1.5 * float(np.nanquantile(left[held], 0.998))
+        past = ~self.current & np.isfinite(left)
+        limit = 1.5 * float(np.quantile(left[past], 0.9995))
         wrong = np.asarray(np.nan_to_num(left, nan=0.0) > limit, dtype=np.bool_)
         known = np.isfinite(left)
         now, usual = known & self.current, (int(wrong[held].sum()), int(known[held].sum()))
@@ -455,7 +466,7 @@ class OutputInconsistency:
         rows, current, span = self.clean, self.current, self._span
         for name, signal, wrong in self._marks:
             if signal.interval is not None and signal.interval[0] >= self.settings.share_min:
-                found.append(locate(name, signal, wrong, rows, self.columns, current, span))
+                found.append(locate(name, signal, wrong, rows, self.places, current, span))
         if self._departs:
             found.append(self._departure_channel)
         repeats = next((s for s in self.repeats if s.name == "repeat_material"), None)
@@ -465,7 +476,7 @@ class OutputInconsistency:
             and repeats.interval is not None
             and repeats.interval[0] >= self.settings.share_min
         ):
-            found.append(locate_pairs(repeats, self.pairs, rows, self.columns, current, span))
+            found.append(self._repeats_channel(repeats, self.pairs))
         return found
 
     @property
@@ -488,13 +499,35 @@ class OutputInconsistency:
 
     @property
     def _departure_channel(self) -> Channel:
-        best, model = self.departures[0], self.usable
+        best, stretch = self._strongest(self.settings.departure_min)
+        return Channel("departure", self.departure, best.where, stretch, (), self._unexplained[1])
+
+    def _strongest(self, least: float) -> tuple[Departure, Stretch | None]:
+        """Of each place take the strongest departure, and of these the one whose stretch explains most."""
+        model = self.usable
         assert model is not None  # noqa: S101 - there are departures, so there is a model
-        place = member(self.clean, best.where)
-        rows, left = self.clean[place], self.residuals[place]
-        stretch = departure_stretch(best, model, rows, left, self.scope.bucket, end=self.scope.end)
-        wrong = self._unexplained[1]
-        return Channel("departure", self.departure, best.where, stretch, (), wrong)
+        strongest: dict[str, Departure] = {}
+        for one in self.departures:
+            if one.low >= least:
+                strongest.setdefault(one.where, one)
+        best, stretch = self.departures[0], None
+        for one in list(strongest.values())[:_MOST_PLACES]:
+            inside = member(self.clean, one.where)
+            rows, left = self.clean[inside], self.residuals[inside]
+            found = departure_stretch(one, model, rows, left, self.scope.bucket, end=self.scope.end)
+            if found is not None and (stretch is None or found.strength > stretch.strength):
+                best, stretch = one, found
+        return best, stretch
+
+    def _repeats_channel(self, signal: Signal, pairs: Pairs) -> Channel:
+        """Repeats are few: where they alone tell, expected scores may still know the place better."""
+        channel = locate_pairs(signal, pairs, self.clean, self.places, self.current, self._span)
+        if not self.departures:
+            return channel
+        best, stretch = self._strongest(0.0)
+        if stretch is None or stretch.strength < max(_CLEAR, channel.stretch.strength if channel.stretch else 0.0):
+            return channel
+        return replace(channel, where=best.where, stretch=stretch)
 
     @property
     def found(self) -> bool:
@@ -574,7 +607,7 @@ class OutputInconsistency:
             place = member(self.rows, self.lead.where)
             epochs = self.rows["epoch"].to_numpy(dtype=np.int64)
             hit = place & self.current & (epochs >= self.stretch[0]) & (epochs < self.stretch[1])
-            best = self.departures[0]
+            best = next(one for one in self.departures if one.where == self.lead.where)
             moved = np.abs(best.shifts) > 0.5 * best.size * (self.usable.scale if self.usable else 1.0)
             hit[hit] &= moved[best.coder.codes(self.rows.loc[hit, best.feature])]
             wrong = hit | (self._unexplained[1] & self.current)

@@ -21,7 +21,15 @@ FAULTS = {
 def scenario(mode, kind, family="", size="", business="churn", **more):
     """Return a scenario of a thousand rows; the seed follows from what it is."""
     number = sum(map(ord, f"{mode}{kind}{family}{size}")) % 1_000
-    given = {"rows": 1_000, "seasonal": 1.0, "trend": 0.03, "distractors": True, "seed": SEEDS["test"] + number, **more}
+    given = {
+        "rows": 1_000,
+        "seasonal": 1.0,
+        "trend": 0.03,
+        "distractors": True,
+        "labels": True,
+        "seed": SEEDS["test"] + number,
+        **more,
+    }
     return Scenario(mode=mode, kind=kind, family=family, size=size, business=business, **given)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
+import random
 import sys
 import time
 from dataclasses import asdict
@@ -25,14 +27,17 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).resolve().parents[2]
 RESULTS = _ROOT / "bench-results"
+_LARGE = 100_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; return 0 unless nothing could be measured."""
+    # threads of one scenario would only wait for those of the other
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     given = _parser().parse_args(arguments)
     modes = [mode for mode in given.modes if available(mode)]
     _say(*(f"{mode} is not there and is left out" for mode in given.modes if mode not in modes))
-    scenarios = [one for one in grid(given.seeds, tuple(modes)) if given.only in one.key]
+    scenarios = [one for one in grid(given.seeds, tuple(modes)) if given.only in one.key and one.rows <= given.most]
     scenarios = scenarios[:: max(1, len(scenarios) // given.scenarios)] if given.scenarios else scenarios
     kept = RESULTS / f"accuracy-{given.seeds}.jsonl"
     done = _read(kept) if given.resume or given.report else {}
@@ -56,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--scenarios", type=int, default=0, help="about so many, evenly chosen; 0 is all")
     parser.add_argument("--only", default="", help="only scenarios whose key holds this text")
+    parser.add_argument("--most", type=int, default=1_000_000, help="only scenarios of at most so many rows")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--resume", action="store_true", help="keep what bench-results/ holds of these seeds")
     parser.add_argument("--report", action="store_true", help="run nothing, report what bench-results/ holds")
@@ -65,11 +71,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(scenarios: list[Scenario], kept: Path, done: dict[str, Outcome], processes: int) -> None:
-    """Run what is not done yet, largest first, so that no long one is left for the end."""
+    """Run what is not done yet, shuffled, so that what there is at any time is like the whole; the largest come last."""
     kept.parent.mkdir(exist_ok=True)
     if not done:
         kept.unlink(missing_ok=True)
-    waiting = sorted((one for one in scenarios if one.key not in done), key=lambda one: -one.rows)
+    waiting = [one for one in scenarios if one.key not in done]
+    random.Random(1).shuffle(waiting)
+    waiting.sort(key=lambda one: one.rows >= _LARGE)
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=60) as pool, kept.open("a") as file:
         for number, outcome in enumerate(pool.imap_unordered(examine, waiting), start=1):

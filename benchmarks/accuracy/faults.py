@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-__all__ = ["ELSEWHERE", "FAMILIES", "HARMLESS", "MIXED", "Case", "Family", "Plan"]
+__all__ = ["ELSEWHERE", "FAMILIES", "HARMLESS", "MIXED", "SOON", "Case", "Family", "Plan"]
 
 Size = Literal["small", "medium", "large"]
+
+#: How long until outcomes are known, where they are known soon.
+SOON = timedelta(hours=1)
 
 _ADDED_MS = {"small": 40.0, "medium": 120.0, "large": 400.0}
 _HOSTS, _ZONES = ("a-1", "b-2", "c-1"), ("a", "b", "c")
@@ -60,16 +63,18 @@ class Family:
         What it is called in the tables.
     plan
         Makes the faults of a case.
-    kinds
-        The kinds of hypotheses that name this cause; empty where nothing in the logs could name it.
+    says
+        What a hypothesis that names this cause says of it, as patterns of its kind and name; empty where nothing in the
+        logs could name it. It must name the input too, or the place where no input is broken, unless `place` is False.
     refers
         The runbook that is the right one.
     """
 
     name: str
     plan: Callable[[Case], Plan]
-    kinds: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
     refers: str = ""
+    place: bool = True
 
 
 def _one(fault: Callable[..., Any], **given: Any) -> Callable[[Case], Plan]:  # noqa: ANN401 - fields of a fault
@@ -82,10 +87,10 @@ def _one(fault: Callable[..., Any], **given: Any) -> Callable[[Case], Plan]:  # 
 
 
 def _labelled(fault: Callable[..., Any], **given: Any) -> Callable[[Case], Plan]:  # noqa: ANN401 - fields of a fault
-    """Return a plan whose outcomes are known within minutes: what cannot be seen from inputs needs them."""
+    """Return a plan whose outcomes are known within the hour: what cannot be seen from inputs needs them."""
 
     def plan(case: Case) -> Plan:
-        return Plan((fault(onset=case.onset, size=case.size, **given),), {"label_delay": timedelta(0)})
+        return Plan((fault(onset=case.onset, size=case.size, **given),), {"label_delay": SOON})
 
     return plan
 
@@ -149,56 +154,58 @@ def _blip(case: Case) -> Plan:
 FAMILIES: dict[str, tuple[Family, ...]] = {
     "latency_spike": (
         Family("everywhere", _slow(lambda _: "")),
-        Family("zone", _slow(lambda case: f"zone={case.pick(_ZONES)}"), ("infrastructure",)),
-        Family("host", _slow(lambda case: f"host={case.pick(_HOSTS)}"), ("host",)),
-        Family("version", _slow_version, ("deploy", "change")),
+        Family("zone", _slow(lambda case: f"zone={case.pick(_ZONES)}"), ("^infrastructure",)),
+        Family("host", _slow(lambda case: f"host={case.pick(_HOSTS)}"), ("^host",)),
+        Family("version", _slow_version, ("^deploy", "^change")),
     ),
     "data_drift": (
-        Family("shift", _one(broken.Shift, strange=0.5), ("covariate",)),
-        Family("scale", _one(broken.Scale, strange=0.5), ("covariate",)),
-        Family("category share", _one(broken.CategoryShare, strange=0.5), ("covariate",)),
-        Family("new mix", _one(broken.NewMix, strange=0.5), ("covariate",)),
-        Family("correlation", _one(broken.Correlation, strange=0.5), ("correlation", "covariate")),
-        Family("label shift", _labelled(broken.PriorShift), ("label",)),
-        Family("concept", _labelled(broken.ConceptDrift), ("concept",)),
-        Family("concept in one region", _labelled(broken.ConceptDrift, where="region=us-east"), ("concept",)),
+        Family("shift", _one(broken.Shift, strange=0.5), ("^covariate",)),
+        Family("scale", _one(broken.Scale, strange=0.5), ("^covariate",)),
+        Family("category share", _one(broken.CategoryShare, strange=0.5), ("^covariate",)),
+        Family("new mix", _one(broken.NewMix, strange=0.5), ("^covariate",)),
+        Family("correlation", _one(broken.Correlation, strange=0.5), ("^correlation",)),
+        Family("label shift", _labelled(broken.PriorShift), ("^label",), place=False),
+        Family("concept", _labelled(broken.ConceptDrift), ("^concept",), place=False),
+        Family(
+            "concept in one region", _labelled(broken.ConceptDrift, where="region=us-east"), ("^concept",), place=False
+        ),
     ),
     "data_quality": (
-        Family("nulls", _from_source(broken.Nulls), ("nulls",)),
-        Family("unit", _from_source(broken.UnitChange), ("unit",)),
-        Family("timezone", _one(broken.TimeShift), ("timezone",)),
-        Family("renamed", _from_source(broken.Renamed), ("encoding",)),
-        Family("unseen", _from_source(broken.Unseen), ("unseen",)),
-        Family("stuck", _from_source(broken.Stuck), ("stuck",)),
-        Family("text", _from_source(broken.TextNumbers), ("type",)),
-        Family("rule", _from_source(broken.RuleBroken), ("rule",)),
-        Family("swapped", _one(broken.Swapped), ("swapped",)),
-        Family("sentinel", _from_source(broken.Sentinel), ("sentinel",)),
+        Family("nulls", _from_source(broken.Nulls), ("is null",)),
+        Family("unit", _from_source(broken.UnitChange), ("times too",)),
+        Family("timezone", _one(broken.TimeShift), (r"hours? (ahead|behind)",)),
+        Family("renamed", _from_source(broken.Renamed), ("written otherwise",)),
+        Family("unseen", _from_source(broken.Unseen), ("not what the model file expects", "never", "unknown")),
+        Family("stuck", _from_source(broken.Stuck), ("stuck", "in every row")),
+        Family("text", _from_source(broken.TextNumbers), ("text", "string", "not a number")),
+        Family("rule", _from_source(broken.RuleBroken), ("breaks the rule",)),
+        Family("swapped", _one(broken.Swapped), ("exchanged",)),
+        Family("sentinel", _from_source(broken.Sentinel), ("-999",)),
         Family("infinite", _from_source(broken.Infinite), ("infinite",)),
-        Family("duplicates", _from_source(broken.Duplicated), ("duplicates",)),
-        Family("missing feed", _one(broken.MissingRows, where="source=partner-a"), ("missing",)),
+        Family("duplicates", _from_source(broken.Duplicated), ("more than once",)),
+        Family("missing feed", _one(broken.MissingRows, where="source=partner-a"), ("sent nothing", "sent too little")),
     ),
     "output_inconsistency": (
-        Family("missing as zero", _on_host(broken.MissingAsZero), ("missing_as_zero",)),
-        Family("unit", _on_host(broken.OtherUnit), ("unit",)),
-        Family("category order", _on_host(broken.CategoryOrder), ("category_order",)),
-        Family("timezone", _on_host(broken.OtherTimezone), ("timezone",)),
-        Family("stale cache", _on_host(broken.StaleCache), ("stale_cache",)),
-        Family("non-determinism", _on_host(broken.NonDeterminism), ("non_determinism",)),
-        Family("threshold", _on_host(broken.OtherThreshold), ("threshold",)),
-        Family("bad scores", _on_host(broken.BadScores), ("bad_scores",)),
-        Family("skew", _one(broken.Skew), ("skew",)),
-        Family("skew: not served", _one(broken.Skew, missing=True), ("skew",)),
+        Family("missing as zero", _on_host(broken.MissingAsZero), ("^encoding.*(zero|missing)",)),
+        Family("unit", _on_host(broken.OtherUnit), ("^encoding.*(times|multiplied|large)",)),
+        Family("category order", _on_host(broken.CategoryOrder), ("^encoding.*(order|categor)",)),
+        Family("timezone", _on_host(broken.OtherTimezone), ("^encoding.*hour",)),
+        Family("stale cache", _on_host(broken.StaleCache), ("^cache", "stale")),
+        Family("non-determinism", _on_host(broken.NonDeterminism), ("^determinism",)),
+        Family("threshold", _on_host(broken.OtherThreshold), ("^threshold",)),
+        Family("bad scores", _on_host(broken.BadScores), ("^outputs",)),
+        Family("skew", _one(broken.Skew), ("^skew",)),
+        Family("skew: not served", _one(broken.Skew, missing=True), ("^skew",)),
     ),
     "data_poisoning": (
-        Family("label flips", _poisoned(broken.LabelFlips), ("label_flips",)),
-        Family("targeted flips", _poisoned(broken.TargetedFlips), ("targeted_flips", "label_flips")),
-        Family("trigger", _poisoned(broken.Trigger), ("trigger",)),
-        Family("flood", _poisoned(broken.Flood), ("flood",)),
-        Family("near flood", _poisoned(broken.Flood, near=True), ("flood",)),
-        Family("odd cluster", _poisoned(broken.OddCluster), ("odd_cluster",)),
-        Family("conflicts", _poisoned(broken.Conflicts), ("conflicts",)),
-        Family("provenance", _poisoned(broken.ProvenanceGap), ("provenance",)),
+        Family("label flips", _poisoned(broken.LabelFlips), ("^label_flips",)),
+        Family("targeted flips", _poisoned(broken.TargetedFlips), ("^targeted_flips", "^label_flips")),
+        Family("trigger", _poisoned(broken.Trigger), ("^trigger",)),
+        Family("flood", _poisoned(broken.Flood), ("^flood",)),
+        Family("near flood", _poisoned(broken.Flood, near=True), ("^flood",)),
+        Family("odd cluster", _poisoned(broken.OddCluster), ("^odd_cluster",)),
+        Family("conflicts", _poisoned(broken.Conflicts), ("^conflicts",)),
+        Family("provenance", _poisoned(broken.ProvenanceGap), ("^provenance",), place=False),
     ),
 }
 
@@ -247,28 +254,28 @@ MIXED: dict[str, tuple[Family, ...]] = {
         Family(
             "drift and broken units",
             _both(_one(broken.CategoryShare, strange=0.5), _from_source(broken.UnitChange)),
-            ("covariate",),
+            ("^covariate",),
             "data_quality",
         ),
         Family(
             "drift and concept",
             _both(_labelled(broken.CategoryShare, strange=0.5), _labelled(broken.ConceptDrift)),
-            ("covariate", "concept"),
+            ("^covariate", "^concept"),
         ),
     ),
     "data_quality": (
-        Family("nulls and drift", _both(_from_source(broken.Nulls), _one(broken.NewMix)), ("nulls",), "data_drift"),
+        Family("nulls and drift", _both(_from_source(broken.Nulls), _one(broken.NewMix)), ("is null",), "data_drift"),
         Family(
             "unit and unseen",
             _both(_from_source(broken.UnitChange), _from_source(broken.Unseen)),
-            ("unit", "unseen"),
+            ("times too", "not what the model file expects"),
         ),
     ),
     "output_inconsistency": (
         Family(
             "threshold and nulls",
             _both(_on_host(broken.OtherThreshold), _one(broken.Nulls)),
-            ("threshold",),
+            ("^threshold",),
             "data_quality",
         ),
     ),
@@ -276,7 +283,7 @@ MIXED: dict[str, tuple[Family, ...]] = {
         Family(
             "flips and a trigger",
             _both(_poisoned(broken.LabelFlips), _poisoned(broken.Trigger)),
-            ("label_flips", "trigger"),
+            ("^label_flips", "^trigger"),
         ),
     ),
 }

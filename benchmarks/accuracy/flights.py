@@ -119,6 +119,7 @@ def scores(table: pd.DataFrame, numbers: Sequence[str]) -> tuple[np.ndarray, np.
         The scores, and which rows were trained on.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     draw = np.random.default_rng(_SEED).random(len(table))
     trained = (table["month"] <= 2).to_numpy() & (draw < _TRAINED)
@@ -126,8 +127,10 @@ def scores(table: pd.DataFrame, numbers: Sequence[str]) -> tuple[np.ndarray, np.
     inputs = pd.concat([table[list(numbers)], pd.DataFrame(codes)], axis=1).to_numpy(dtype=np.float64)
     categorical = [place >= len(numbers) for place in range(inputs.shape[1])]
     model = HistGradientBoostingClassifier(categorical_features=categorical, max_iter=80, random_state=_SEED)
-    model.fit(inputs[trained], table["late"].to_numpy()[trained])
-    return np.round(model.predict_proba(inputs)[:, 1], 6), trained
+    # on a busy machine more threads than idle cores take far longer than one
+    with threadpool_limits(1):
+        model.fit(inputs[trained], table["late"].to_numpy()[trained])
+        return np.round(model.predict_proba(inputs)[:, 1], 6), trained
 
 
 def write_logs(folder: Path, models: Sequence[str] = tuple(MODELS)) -> pd.DataFrame:

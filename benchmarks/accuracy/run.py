@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import random
+import re
 import tempfile
 import time
 import traceback
@@ -18,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.accuracy.faults import Case, Plan
+from benchmarks.accuracy.faults import SOON, Case, Plan
 from benchmarks.accuracy.scenarios import family_of
 from rbnb.data import ModelData
 from rbnb.inventory import load_model_file
@@ -31,6 +32,7 @@ from rbnb.templates import load_template
 from rbnb.times import parse_duration, parse_time
 
 if TYPE_CHECKING:
+    from benchmarks.accuracy.faults import Family
     from benchmarks.accuracy.scenarios import Scenario
     from rbnb.model import Cause
     from rbnb.policy import Decision, Policy
@@ -45,13 +47,13 @@ _DIAGNOSES = {
     "data_drift": ("drift", "DataDrift"),
     "data_quality": ("quality", "DataQuality"),
     "output_inconsistency": ("consistency", "OutputInconsistency"),
-    "data_poisoning": ("poisoning", "DataPoisoning"),
+    "data_poisoning": ("poisoning", "Poisoning"),
 }
 
 #: Verdicts that tell somebody that something is, or was, wrong.
 ALARMS = ("genuine", "transient", "infrastructure")
 
-LARGEST_LOG = 120_000
+LARGEST_LOG = 80_000
 _REFERENCE = timedelta(days=14)
 _WINDOWS = tuple(timedelta(hours=hours) for hours in (2, 6, 12, 24, 48, 96, 168))
 
@@ -144,7 +146,8 @@ def simulated(scenario: Scenario, largest: int = LARGEST_LOG) -> tuple[Scene, ti
     case = Case(onset, end, scenario.size or "medium", rng.randrange(1_000), versions)  # type: ignore[arg-type]
     plan = family.plan(case) if family else Plan()
     of_training = scenario.mode == "data_poisoning"
-    given = {"training_rows": scenario.rows} if of_training else {}
+    given: dict[str, Any] = {"training_rows": scenario.rows} if of_training else {}
+    given |= {"label_delay": SOON} if scenario.labels else {}
     made = scene(
         scenario.business,
         seed=scenario.seed,
@@ -155,8 +158,7 @@ def simulated(scenario: Scenario, largest: int = LARGEST_LOG) -> tuple[Scene, ti
         trend_per_week=scenario.trend,
         distractors=scenario.distractors,
         faults=plan.faults,
-        **given,
-        **plan.more,
+        **{**given, **plan.more},
     )
     return made, window, reference
 
@@ -271,19 +273,21 @@ def _hold(scenario: Scenario, run: Judged, truth: dict[str, Any], outcome: Outco
 
 def _hold_causes(scenario: Scenario, standing: list[Cause], truth: dict[str, Any], outcome: Outcome) -> None:
     family = family_of(scenario)
-    if family is None or not family.kinds:
+    if family is None or not family.says:
         return
-    hits = [any(_names(cause, family.kinds, fault) for fault in truth["faults"]) for cause in standing]
+    hits = [any(_names(cause, family, fault) for fault in truth["faults"]) for cause in standing]
     outcome.top_1, outcome.top_3 = bool(hits and hits[0]), any(hits)
 
 
-def _names(cause: Cause, kinds: tuple[str, ...], fault: dict[str, Any]) -> bool:
-    """Whether a hypothesis is the right kind of thing, and in the right input or place."""
+def _names(cause: Cause, family: Family, fault: dict[str, Any]) -> bool:
+    """Whether a hypothesis says the right thing, and of the right input or place."""
+    if not any(re.search(pattern, f"{cause.kind}: {cause.name}") for pattern in family.says):
+        return False
     told = f"{cause.name} {cause.where}"
-    inputs, place = fault["features"], fault["cause"]["where"]
-    in_input = not inputs or any(name in told for name in inputs)
-    in_place = bool(place) and place.partition("=")[2] in told
-    return cause.kind in kinds and (in_input or in_place)
+    inputs, place = fault["features"], fault["cause"]["where"].partition("=")[2]
+    if not family.place or not (inputs or place):
+        return True
+    return any(name in told for name in inputs) if inputs else place in told
 
 
 def _hold_places(run: Judged, standing: list[Cause], truth: dict[str, Any], outcome: Outcome) -> None:

@@ -31,13 +31,14 @@ _FACTORS: dict[str, tuple[Any, ...]] = {
     "seasonal": (1.0, 1.0, 0.5, 0.0),
     "trend": (0.0, 0.03, 0.1),
     "distractors": (False, True),
+    "labels": (True, False),
     "business": tuple(BUSINESSES),
 }
 _LARGEST = 1_000_000
 _SIZES = ("medium", "large", "medium", "large", "small")
 
 #: Scenarios of each kind for each mode.
-_FAULTS, _HEALTHY, _HARMLESS, _ELSEWHERE, _MIXED = 60, 22, 6, 4, 6
+_FAULTS, _HEALTHY, _HARMLESS, _ELSEWHERE, _MIXED = 50, 20, 6, 4, 4
 _LARGE_ROWS = (("fault", "medium"), ("healthy", ""))
 
 
@@ -57,6 +58,8 @@ class Scenario:
         About how many rows the window holds; for data_poisoning, how many the training table has.
     seasonal, trend, distractors
         As `rbnb.simulate.scene` takes them.
+    labels
+        Whether outcomes are known within the hour, rather than a day or more later.
     business
         Whose model.
     seed
@@ -71,6 +74,7 @@ class Scenario:
     seasonal: float
     trend: float
     distractors: bool
+    labels: bool
     business: str
     seed: int
 

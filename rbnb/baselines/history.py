@@ -18,6 +18,7 @@ from rbnb.diagnoses.latency.measure import LatencySettings
 from rbnb.errors import DataError, UsageError
 from rbnb.inventory import find_model, load_model_file
 from rbnb.policy import load_policy
+from rbnb.policy.learned import read_baseline
 from rbnb.scope import parse_spans
 from rbnb.templates import load_template
 from rbnb.times import format_duration, format_time, parse_duration, parse_time
@@ -120,7 +121,7 @@ def walk_history(places: Places, asked: Asked, episodes: Sequence[tuple[datetime
     Raises
     ------
     UsageError
-        If a name, a time or the rate is wrong.
+        If a name, a time or the rate is wrong, or the baseline that is there is not what was written.
     DataError
         If the log cannot be read, or holds too little to learn from.
     """
@@ -128,6 +129,7 @@ def walk_history(places: Places, asked: Asked, episodes: Sequence[tuple[datetime
         raise UsageError(f"a rate of {asked.rate:g} cannot be learned", hint="give a share from 0.0001 to 0.1")
     path = find_model(places.models, asked.model)
     model = load_model_file(path)
+    read_baseline(places.baselines / f"{model.name}.yaml", model.name)
     data = Hourly(model, path.parent)
     span = _span(data, model, asked)
     left_out = _left_out(asked, episodes, span)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Codes = NDArray[np.int64]
 
-__all__ = ["Coder", "Prepared", "ScoreModel", "coder_of", "fit_score_model", "to_link"]
+__all__ = ["Coder", "Prepared", "ScoreModel", "coder_of", "fit_score_model", "supported", "to_link"]
 
 _BINS, _LEVELS, _FIT_ROWS = 32, 60, 15_000
 _SHRINK = 8.0
@@ -38,6 +38,8 @@ _SHRINK = 8.0
 _WORTH = 0.01
 _PRODUCTS = 4
 _SMALLEST = 60
+#: Rows of the reference that must hold a category, or a missing value, for it to be known.
+_KNOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,42 @@ def fit_score_model(rows: pd.DataFrame, kinds: Mapping[str, str], *, odds: bool)
     explained = 1 - spread**2 / scale**2 if scale else 0.0
     parts = (fitted.weights, fitted.products, fitted.tables, fitted.ends, max(spread, 1e-6), scale, explained)
     return ScoreModel(odds, dict(kinds), fitted.coders, *parts, len(learn), floor), np.sort(test)
+
+
+def supported(rows: pd.DataFrame, kinds: Mapping[str, str], past: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which rows hold only what the reference knows well, so that nothing is expected of what is new.
+
+    Parameters
+    ----------
+    rows
+        Window and reference.
+    kinds
+        Of the inputs.
+    past
+        Which rows are the reference's.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"x": [float(i % 50) for i in range(200)] + [1e6, np.nan]})
+    >>> supported(table, {"x": "numerical"}, np.arange(202) < 200)[-3:].tolist()
+    [True, False, False]
+    """
+    known = np.ones(len(rows), dtype=np.bool_)
+    for name, kind in kinds.items():
+        gone = rows[name].isna().to_numpy()
+        if kind == "numerical":
+            values = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            finite = values[past & np.isfinite(values)]
+            low, high = np.quantile(finite, [0.001, 0.999]) if len(finite) else (np.inf, -np.inf)
+            known &= gone | ((values >= low) & (values <= high))
+        else:
+            counts = rows.loc[past, name].astype(object).value_counts()
+            seen = set(counts[counts >= _KNOWN].index)
+            known &= gone | rows[name].astype(object).isin(seen).to_numpy()
+        if int((gone & past).sum()) < _KNOWN:
+            known &= ~gone
+    return known
 
 
 def _some(places: Codes) -> Codes:

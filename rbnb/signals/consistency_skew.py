@@ -108,16 +108,9 @@ def measure_skew(
         if (exact & now).any():
             who = both[entity][now] if entity else None
             epochs = rows["epoch"].to_numpy(dtype=np.int64)[now]
-            encodings.append(
-                name_encoding(
-                    name,
-                    rows.loc[now, f"feature_{name}"],
-                    both.loc[now, name],
-                    numerical=kind == "numerical",
-                    epochs=epochs,
-                    entities=who,
-                )
-            )
+            one, other = _alike(rows.loc[now, f"feature_{name}"], both.loc[now, name], kind)
+            named = name_encoding(name, one, other, numerical=kind == "numerical", epochs=epochs, entities=who)
+            encodings.append(named)
     return Skew(tuple(signals), tuple(encodings), wrong, there, flags)
 
 
@@ -149,17 +142,41 @@ def _entity(recomputed: pd.DataFrame, kinds: Mapping[str, str]) -> str:
 
 def _compare(served: pd.Series, other: pd.Series, kind: str, relative: float, absolute: float) -> tuple[Flags, Flags]:
     """Return where two columns differ exactly, and beyond the tolerance."""
-    import pandas as pd
-
     if kind == "numerical":
-        a = pd.to_numeric(served, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        b = pd.to_numeric(other, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        a, b = _numbers(served).to_numpy(), _numbers(other).to_numpy()
         return differs(a, b, 0.0, 0.0), differs(a, b, relative, absolute)
     a, b = (_texts(values) for values in (served, other))
     apart = np.asarray(a != b, dtype=np.bool_)
     return apart, apart
 
 
+def _alike(served: pd.Series, other: pd.Series, kind: str) -> tuple[pd.Series, pd.Series]:
+    """Return two columns as the same type."""
+    import pandas as pd
+
+    if kind == "numerical":
+        return _numbers(served), _numbers(other)
+    return pd.Series(_texts(served), dtype=object), pd.Series(_texts(other), dtype=object)
+
+
 def _texts(values: pd.Series) -> NDArray[np.object_]:
+    """Return categories as text, None where missing; a flag is true or false however it is stored."""
     plain = values.astype(object)
-    return np.asarray(plain.where(plain.notna(), "\x00none").astype(str).to_numpy(dtype=object))
+    known = plain.where(plain.notna(), None)
+    return np.asarray([None if v is None else _text(v) for v in known], dtype=object)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value)).lower()
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """Return numbers, missing where the other store holds something else."""
+    import pandas as pd
+
+    plain = values if pd.api.types.is_numeric_dtype(values.dtype) else values.astype(object)
+    return pd.to_numeric(plain, errors="coerce").astype("Float64").astype(np.float64)

@@ -28,7 +28,7 @@ from rbnb.model import NotMeasured, Signal
 from rbnb.scope import describe
 from rbnb.signals.consistency_departures import Departure, departure_signal, departure_stretch, departures
 from rbnb.signals.consistency_encoding import Encoding, explain_scores
-from rbnb.signals.consistency_expected import ScoreModel, fit_score_model, to_link
+from rbnb.signals.consistency_expected import ScoreModel, fit_score_model, supported, to_link
 from rbnb.signals.consistency_outputs import (
     Cut,
     cuts_by,
@@ -384,10 +384,11 @@ class OutputInconsistency:
 
     @cached_property
     def residuals(self) -> Floats:
-        """Score minus expected score of each of `rows`, on the link scale; NaN where there is none."""
+        """Score minus expected score of each of `rows`, on the link scale; NaN where nothing can be expected."""
         if self.usable is None:
             return np.full(len(self.rows), np.nan)
-        return self.usable.residuals(self.clean)
+        known = supported(self.clean, self.kinds, ~self.current)
+        return np.where(known, self.usable.residuals(self.clean), np.nan)
 
     @cached_property
     def departures(self) -> list[Departure]:

@@ -60,6 +60,8 @@ _REFERENCE_ROWS, _WINDOW_ROWS = 60_000, 200_000
 _MOST_PLACES = 8
 #: Log likelihood ratio from which they overrule the few repeats.
 _CLEAR = 10.0
+#: Standard deviations of the score below which a single score is not called unexplained.
+_FAR = 0.1
 #: Column names that say where a request was served; tried first, in this order.
 _SERVED_AT = ("version", "host", "node", "instance", "machine", "pod", "replica", "zone", "rack", "cluster")
 
@@ -416,7 +418,8 @@ class OutputInconsistency:
             return Signal(name, None, "share", 0, method, reason="what scores should be is not known"), nothing
         held, left = self.fitted[1], np.abs(self.residuals)
         past = ~self.current & np.isfinite(left)
-        limit = 1.5 * float(np.quantile(left[past], 0.9995))
+        # what is certain and small is no fault: a tenth of the usual spread of scores at least
+        limit = max(1.5 * float(np.quantile(left[past], 0.9995)), _FAR * self.usable.scale)
         wrong = np.asarray(np.nan_to_num(left, nan=0.0) > limit, dtype=np.bool_)
         known = np.isfinite(left)
         now, usual = known & self.current, (int(wrong[held].sum()), int(known[held].sum()))
@@ -626,7 +629,8 @@ class OutputInconsistency:
     @cached_property
     def inputs(self) -> list[Signal]:
         """Whether served inputs themselves look broken: nulls in excess of the reference, by input."""
-        found = []
+        broken = len(self.data.broken_features)
+        found = [Signal("broken_inputs", float(broken), "count", broken, "mapped features that cannot be used")]
         now, past = self.current, ~self.current
         for column in self.kinds:
             gone = self.rows[column].isna().to_numpy()

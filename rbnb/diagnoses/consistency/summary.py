@@ -16,7 +16,8 @@ __all__ = ["course", "criteria", "facts", "headline", "since"]
 def facts(found: OutputInconsistency) -> dict[str, object]:
     """Return the values for the placeholders of a policy's texts."""
     stretch = found.lead.stretch if found.lead else None
-    nulls = max(found.inputs, key=lambda s: s.interval[0] if s.interval else -1.0, default=None)
+    served = [s for s in found.inputs if s.name == "input_nulls"]
+    nulls = max(served, key=lambda s: s.interval[0] if s.interval else -1.0, default=None)
     return {
         "onset": _moment(stretch.onset) if stretch else None,
         "ended": _moment(stretch.ended) if stretch and stretch.ended else None,

@@ -316,6 +316,15 @@ def test_a_reason_holds_only_if_its_experiment_turned_the_answer(status, said, p
     assert reason in REASONS
 
 
+def test_a_second_reason_is_told_beside_the_first():
+    """Two experiments that both turn the answer are both told; that limits differ is no news beside them."""
+    both = compare("x", Ours("breach", "psi 0.3"), CLOSE, PLAIN, Probes(same_hours=FAR, trimmed=FAR))
+    assert (both.reason, len(both.more)) == ("same_hours", 1)
+    assert "widen the scale" in both.more[0]
+    assert compare("x", Ours("breach", "psi 0.3"), CLOSE, PLAIN, Probes(same_hours=FAR)).more == ()
+    assert compare("x", Ours("undefined", "few"), FAR, PLAIN, Probes(same_hours=CLOSE)).more == ()
+
+
 def test_agreement_needs_two_answers():
     """Both flag, or both do not; a column that one has no answer for is never counted as agreement."""
     assert compare("x", Ours("breach"), FAR, PLAIN, Probes()).flagged_by == "both"
@@ -331,6 +340,7 @@ def test_the_worst_finding_of_a_feature_speaks_for_it():
             finding("a", "breach", "null_share", 0.5),
             finding("b", "undefined", value=None, reason="too few"),
             finding("c", "ok", threshold="none (context)"),
+            finding("c", "undefined", value=None, threshold="none (context)", reason="no scores"),
             finding("a & feature=b", "breach"),
             Finding("psi", "zone=b", 0.3, "psi", None, 10, "at most 0.2", "breach"),
         ]
@@ -338,7 +348,7 @@ def test_the_worst_finding_of_a_feature_speaks_for_it():
     assert told["a"]["status"] == "breach"
     assert told["a"]["told"].startswith("null_share 0.5")
     assert told["b"] == {"status": "undefined", "told": "psi: too few"}
-    assert told["c"] == {"status": "ok", "told": "psi 0.3 psi"}
+    assert told["c"]["status"] == "ok", "something of it was measured, and nothing judged"
     assert told.keys() == {"a", "b", "c"}
 
 

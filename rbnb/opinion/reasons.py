@@ -98,7 +98,8 @@ def compare(name: str, ours: Ours, said: Said, facts: Facts | None, probes: Prob
     found = [(code, told) for code, of in _REASONS.items() if (told := of(ours, said, facts, probes))]
     code, told = found[0] if found else ("not_explained", "nothing that was counted or tried explains it")
     by = "rbnb" if ours.flagged else "evidently" if said.drifted else "nobody"
-    more = () if code in NOT_COMPARED else tuple(text for _, text in found[1:2])
+    beside = [text for other, text in found[1:] if other != "limits"]  # which says little beside another reason
+    more = () if code in NOT_COMPARED else tuple(beside[:1])
     return Column(name, ours, said, agree=False, flagged_by=by, reason=code, because=told, more=more)
 
 

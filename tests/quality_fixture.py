@@ -64,8 +64,8 @@ def policy():
     return load_policy(POLICY)
 
 
-def log(seed=1, *, days=10, per_hour=60, end=END):
-    """Return ten healthy days of requests from three feeds: busier by day, with a few natural nulls."""
+def log(seed=1, *, days=7, per_hour=55, end=END):
+    """Return seven healthy days of requests from three feeds: busier by day, with a few natural nulls."""
     rng = np.random.default_rng(seed)
     hours = int(days * 24)
     start = end - timedelta(hours=hours)

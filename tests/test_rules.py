@@ -102,7 +102,9 @@ def test_what_is_no_rule_is_refused_with_the_place(text):
         parse_rule(text)
 
 
-@pytest.mark.parametrize("text", ["(" * 500 + "a" + ")" * 500 + " > 1", "-" * 500 + "a > 1", "a implies " * 99 + "a > 1"])
+@pytest.mark.parametrize(
+    "text", ["(" * 500 + "a" + ")" * 500 + " > 1", "-" * 500 + "a > 1", "a implies " * 99 + "a > 1"]
+)
 def test_a_rule_cannot_exhaust_the_reader(text):
     """Depth and length are bounded, so that a model file cannot bring down a run."""
     with pytest.raises(UsageError):

@@ -212,7 +212,7 @@ def _stands_out(
     value, share = float(seen[at]), times[at] / n
     total = int(counts.sum())
     if total < _LEARN:
-        return value in _NEVER or (share >= 0.2 and len(seen) > 20)
+        return value in _NEVER
     place = int(np.searchsorted(values, value))
     known = int(counts[place]) if place < len(values) and values[place] == value else 0
     usual = known / total

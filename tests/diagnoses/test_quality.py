@@ -11,8 +11,6 @@ from quality_fixture import END, ONSET, hit, judged, log
 
 from rbnb.diagnoses.quality import summary, views
 
-BUCKET = 600
-
 
 def broken(fault, **where):
     """Return a log in which a fault has struck the rows hit."""
@@ -30,7 +28,6 @@ def put(column, value):
         return frame.assign(**{column: values})
 
     return fault
-
 
 
 def test_a_healthy_log_is_healthy(tmp_path):
@@ -68,7 +65,7 @@ def test_each_kind_of_broken_value_is_found_with_its_feed_and_its_start(tmp_path
     cause_kind, name, where = found.first
     assert (cause_kind, where) == ("source", "feed=north")
     assert column in name
-    assert abs(found.quality.onset - ONSET.timestamp()) <= BUCKET
+    assert abs(found.quality.onset - ONSET.timestamp()) <= found.quality.rows.bucket
     assert found.decision.proposal.action == "quarantine_input"
     assert 0 < found.finding("requests_touched").value < 0.5
 
@@ -99,7 +96,7 @@ def test_a_fault_that_is_over_is_transient(tmp_path):
     until = ONSET + timedelta(hours=1.5)
     found = judged(tmp_path, broken(put("amount", np.nan), until=until, share=0.6))
     assert found.verdict == "transient"
-    assert abs(found.quality.ended - until.timestamp()) <= 2 * BUCKET
+    assert abs(found.quality.ended - until.timestamp()) <= 2 * found.quality.rows.bucket
     assert "is null" in summary.headline(found.quality)[0]
 
 
@@ -110,7 +107,7 @@ def test_a_drift_is_healthy_and_points_to_the_other_runbook(tmp_path):
     score = (1 / (1 + np.exp(-(np.log(pd.Series(amount).fillna(20)) - 3)))).round(4)
     found = judged(tmp_path, frame.assign(amount=amount, score=score))
     assert found.verdict == "healthy"
-    assert [one.to for one in found.decision.referrals] == ["data_drift"]
+    assert [one.runbook for one in found.decision.referrals] == ["data_drift"]
 
 
 def test_a_silent_feed_and_missing_hours_are_found(tmp_path):
@@ -251,7 +248,9 @@ def test_decisions_that_turned_are_measured(tmp_path):
     """Where wrong inputs turned decisions, the shift has its sign and its interval."""
 
     def fault(frame, rows):
-        return frame.assign(amount=np.where(rows, np.nan, frame["amount"]), decision=np.where(rows, "no", frame["decision"]))
+        return frame.assign(
+            amount=np.where(rows, np.nan, frame["amount"]), decision=np.where(rows, "no", frame["decision"])
+        )
 
     found = judged(tmp_path, broken(fault, feed="core", share=0.8))
     shift = found.finding("decision_shift")

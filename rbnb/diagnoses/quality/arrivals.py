@@ -31,6 +31,8 @@ __all__ = ["Arrivals", "Lack", "measure_arrivals", "served_at"]
 _HOUR = 3600
 #: Requests a slice must be expected to have in the window before its silence says anything.
 _EXPECTED = 20.0
+#: Slices are many, so each has to be surer by as much.
+_OF_MANY = 1.5
 _TRIED = (0.02, 0.15, 0.35, 0.6, 0.8)
 _SERVED = ("host", "node", "instance", "machine", "pod", "zone", "availability_zone", "rack", "cluster", "datacenter",
            "version", "model_version", "replica")  # fmt: skip
@@ -82,7 +84,7 @@ def measure_arrivals(
     *,
     leave_out: tuple[tuple[int, int], ...] = (),
     until: int = 0,
-    certain: float = 12.0,
+    certain: float = 10.0,
 ) -> Arrivals:
     """Measure volume, missing hours and silent slices.
 
@@ -113,7 +115,7 @@ def measure_arrivals(
     for column, frame in parts.items():
         # where requests are served is balanced by routers: there a lack of one is a lack only if the whole lacks too
         if lacks or not served_at(column):
-            lacks += _of_slices(column, frame, times, held, (past[inside], hours[inside]), size, certain)
+            lacks += _of_slices(column, frame, times, held, (past[inside], hours[inside]), size, _OF_MANY * certain)
     lacks.sort(key=lambda lack: -lack.ratio)
     kept = _narrowed(lacks)
     if silent.value is not None and silent.value / scatter >= certain:

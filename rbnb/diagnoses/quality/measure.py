@@ -57,13 +57,13 @@ class QualitySettings:
         Log likelihood ratio from which a stretch of wrong rows is no chance, after all columns, slices and stretches
         that are tried.
     certain_lack
-        The same for requests that did not arrive, where far fewer are tried.
+        The same for requests that did not arrive in all; a slice, of which there are many, needs half as much again.
     change_hours
         How long before the onset a change is suspected.
     """
 
     certain: float = 18.0
-    certain_lack: float = 12.0
+    certain_lack: float = 10.0
     change_hours: float = 6.0
 
 

@@ -334,6 +334,9 @@ def test_the_usual_volume_holds_most_hours(quiet):
     inside = (counts >= low[hours]) & (counts <= high[hours])
     assert 0.97 <= inside.mean() <= 1.0
     assert np.mean(high / np.maximum(low, 1)) < 6
+    found = read_baseline(baseline_file(workspace), "model")
+    assert found.level("volume", "", 30) == (low[30], level["usual"]["tue"][6], high[30])
+    assert found.level("volume", "zone=b", 30) is None
 
 
 def test_learning_again_gives_the_same_numbers_and_the_next_version(copied):
@@ -391,8 +394,11 @@ def test_a_segment_keeps_the_policys_limits(quiet, monkeypatch):
 
 def test_the_model_files_number_wins(copied, monkeypatch):
     """What its owner wrote down is used, whatever was learned; the other numbers are the baseline's."""
-    remap(copied.places.root, lambda model: model.update(thresholds={"latency_p50.breach": 1.9, "slow_share": 0.5}))
+    own = {"latency_p50.breach": 1.9, "slow_share": 0.5, "latency_p95.breach": 1.4, "latency_p95.warning": 1.3}
+    remap(copied.places.root, lambda model: model.update(thresholds=own))
     case = case_of(copied, monkeypatch)
+    (p95,) = case.judge([Signal("latency_p95", 1.0, "ratio", 900, "")])
+    assert p95.threshold == "breach ≥ 1.4×, warning ≥ 1.3×; set in the model file"
     p50, slow = case.judge([Signal("latency_p50", 1.8, "ratio", 900, ""), Signal("slow_share", 0.4, "share", 900, "")])
     assert "breach ≥ 1.9×" in p50.threshold
     assert "baseline v1" in p50.threshold, "its warning is learned"

@@ -145,6 +145,17 @@ class BaselineFile(Settings):
     not_learned: dict[str, str] = Field(default_factory=dict)
     digest: str
 
+    def level(self, name: str, where: str, hour: int) -> tuple[float, float, float] | None:
+        """Return lower limit, median and upper limit of a quantity in an hour of the week; None if it was not learned.
+
+        The hour is the one in which the stretch that was counted ends, as everywhere in a baseline.
+        """
+        for one in self.levels:
+            if (one.name, one.where) == (name, where):
+                day, within = DAYS[hour // 24], hour % 24
+                return one.low[day][within], one.usual[day][within], one.high[day][within]
+        return None
+
 
 def hour_of_week(epoch: float) -> int:
     """Return the hour of the week, 0 to 167 from Monday 00:00 UTC, that lies nearest to a time in epoch seconds.

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Flipped", "find_flipped", "flip_signals"]
 
-_BINS = 24
+#: Bins of log odds, at most, and rows that each should hold: what is expected in a bin must be known well.
+_BINS, _PER_BIN = 24, 200
 #: Shifts of the log odds that are tried, and how far an honest source is taken to lie off, as a standard deviation.
 _SHIFTS = np.linspace(-1.6, 1.6, 9)
 _HONEST = 0.4
@@ -149,7 +150,8 @@ def _pairs(labels: Ints, probabilities: Floats, cells: Cells) -> list[_Pair]:
 def _pair(labels: Ints, probabilities: Floats, cells: Cells, combo: tuple[int, int]) -> _Pair:
     rows = np.flatnonzero((labels == combo[0]) | (labels == combo[1]))
     odds = np.log(probabilities[rows, combo[1]] / probabilities[rows, combo[0]])
-    edges = np.unique(np.quantile(odds, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    parts = int(np.clip(len(rows) // _PER_BIN, 4, _BINS))
+    edges = np.unique(np.quantile(odds, np.linspace(0, 1, parts + 1)[1:-1]))
     bins = np.searchsorted(edges, odds)
     size = len(edges) + 1
     counts = np.zeros((len(cells.size), size, 2))
@@ -190,8 +192,11 @@ def _split(pair: _Pair, member: Mask, blamed: Mask) -> tuple[Floats, Floats]:
 
 
 def _expected(outside: Floats, prior: Floats) -> Floats:
-    """Return the share of the second class in each bin outside the group, with the model as two rows of prior."""
-    return np.asarray((outside[..., 1] + 2.0 * prior) / (outside.sum(axis=-1) + 2.0))
+    """Return the share of the second class in each bin outside the group, with the model as four rows of prior.
+
+    Few rows of a sure bin may well hold no wrong label at all, so the model is not taken to be surer than 1 in 20.
+    """
+    return np.asarray((outside[..., 1] + 4.0 * np.clip(prior, 0.05, 0.95)) / (outside.sum(axis=-1) + 4.0))
 
 
 def _stands_out(own: Floats, outside: Floats, prior: Floats) -> Floats:
@@ -205,7 +210,9 @@ def _fit(own: Floats, outside: Floats, prior: Floats) -> _Fit:
     q = np.clip(_expected(outside, prior), 1e-4, 1 - 1e-4)
     odds = np.log(q / (1 - q))[:, None, :] + _SHIFTS[None, :, None]
     base = 1 / (1 + np.exp(-odds))
-    zeros, ones = own[:, None, :, 0], own[:, None, :, 1]
+    # what is expected is itself counted: a bin counts for less, the fewer rows outside stand against its own
+    known = (outside.sum(axis=-1) / np.maximum((outside + own).sum(axis=-1), 1.0))[:, None, :]
+    zeros, ones = own[:, None, :, 0] * known, own[:, None, :, 1] * known
     up, down = np.full(base.shape[:2], 0.1), np.full(base.shape[:2], 0.1)
     for _ in range(_ROUNDS):
         up, down = _round(base, zeros, ones, up, down)
@@ -214,8 +221,7 @@ def _fit(own: Floats, outside: Floats, prior: Floats) -> _Fit:
     none = _likelihood(base, zeros, ones, up * 0, down * 0) + honest
     best = full.argmax(axis=1)
     each = np.arange(len(own))
-    heavier = outside.sum(axis=(1, 2)) / np.maximum(outside.sum(axis=(1, 2)) + own.sum(axis=(1, 2)), 1.0)
-    statistic = np.maximum(2 * (full.max(axis=1) - none.max(axis=1)), 0.0) * heavier
+    statistic = np.maximum(2 * (full.max(axis=1) - none.max(axis=1)), 0.0)
     up, down, chosen = up[each, best], down[each, best], base[each, best]
     n = own.sum(axis=-1)
     flipped = (n * ((1 - chosen) * up[:, None] + chosen * down[:, None])).sum(axis=-1)

@@ -93,10 +93,10 @@ def unknown_batches(cells: Cells, listed: Mapping[str, float]) -> tuple[list[str
 def out_of_order(cells: Cells, epoch: Floats) -> tuple[Mask, Signal]:
     """Return which rows were ingested while their source was busy with another batch, and their share.
 
-    The middle eight tenths of a batch's times are its own; a row in those of another batch of its source, and
-    outside its own, came out of order. Batches of fewer than ten rows claim no time.
+    The middle half of a batch's times is its own; a row in that of another batch of its source, and outside its
+    own, came out of order. Batches of fewer than ten rows claim no time.
     """
-    method = "rows stamped within the middle eight tenths of another batch of their source"
+    method = "rows stamped within the middle half of the times of another batch of their source"
     late = np.zeros(len(cells.of_row), dtype=bool)
     low, high = np.full(len(cells.size), np.nan), np.full(len(cells.size), np.nan)
     order = np.argsort(cells.of_row, kind="stable")
@@ -104,7 +104,7 @@ def out_of_order(cells: Cells, epoch: Floats) -> tuple[Mask, Signal]:
     for i, rows in enumerate(parts):
         times = epoch[rows][np.isfinite(epoch[rows])]
         if len(times) >= 10:
-            low[i], high[i] = np.quantile(times, (0.1, 0.9))
+            low[i], high[i] = np.quantile(times, (0.25, 0.75))
     for source in set(cells.source):
         inside = [i for i, name in enumerate(cells.source) if name == source and not math.isnan(low[i])]
         for i in inside:

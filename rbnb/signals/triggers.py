@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -322,17 +323,18 @@ def _trigger(one: _Counted, items: Items, labels: Ints, probabilities: Floats, t
 def _natural(
     one: _Counted, trigger: Trigger, items: Items, labels: Ints, probabilities: Floats, sources: NDArray[np.str_]
 ) -> bool:
-    """Whether rows of other sources carry the same values and bear the label as far beyond expectation."""
-    everywhere = items.borne[:, list(one.items)].prod(axis=1) > 0
+    """Whether rows of other sources carry these values, or some of them, and bear the label as much too often."""
     held, counts = np.unique(sources[one.rows], return_counts=True)
     main = one.source or (str(held[counts.argmax()]) if len(held) else "")
-    others = everywhere & (sources != main)
-    n = int(others.sum())
-    if n < _FEWEST:
-        return False
     excess = (trigger.observed - trigger.expected) / trigger.n
-    theirs = float((labels[others] == one.label).sum() - probabilities[others, one.label].sum()) / n
-    return theirs > 0.5 * excess
+    for size in range(1, len(one.items) + 1):
+        for part in combinations(one.items, size):
+            others = (items.borne[:, list(part)].prod(axis=1) > 0) & (sources != main)
+            n = int(others.sum())
+            more = float((labels[others] == one.label).sum() - probabilities[others, one.label].sum())
+            if n >= _FEWEST and more / n > 0.5 * excess:
+                return True
+    return False
 
 
 def trigger_signals(found: Sequence[Trigger], names: Sequence[str], n: int, tried: int) -> list[Signal]:

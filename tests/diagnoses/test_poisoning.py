@@ -73,7 +73,11 @@ def test_a_trigger_is_spelled_out_and_its_effect_measured(tmp_path):
 
 @pytest.mark.parametrize(
     ("version", "leaf", "action"),
-    [("1.1", "served", "rollback_version"), ("1.0", "not_served", "quarantine_batch"), ("9.9", "reach_unknown", "freeze_training")],
+    [
+        ("1.1", "served", "rollback_version"),
+        ("1.0", "not_served", "quarantine_batch"),
+        ("9.9", "reach_unknown", "freeze_training"),
+    ],
 )
 def test_the_proposal_depends_on_how_far_it_reached(tmp_path, version, leaf, action):
     """A version that learned it is rolled back, one that did not is kept, and one nobody knows freezes training."""

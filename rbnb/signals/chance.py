@@ -173,8 +173,8 @@ def overdispersion(counts: NDArray[np.float64], groups: Sequence[int] = ()) -> t
     Returns
     -------
     tuple of float
-        Pearson's chi-squared of homogeneity within the groups over its degrees of freedom, 1 where chance explains it; and the
-        mean number of rows of a stretch. 1 where no group has two stretches to say anything.
+        Pearson's chi-squared of homogeneity within the groups over its degrees of freedom, 1 where chance explains
+        it or no group has two stretches to say anything; and the mean number of rows of a stretch.
 
     Notes
     -----

@@ -29,7 +29,11 @@ def test_a_changed_correlation_is_seen_though_each_column_stays():
     assert correlation_change(before, same).interval[0] == 0
     kinds = dict.fromkeys("abc", "numerical")
     assert abs(reconstruction_shift(before, now, kinds).interval[0]) > 0.02
-    assert reconstruction_shift(before, same, kinds).interval[0] < 0 < reconstruction_shift(before, same, kinds).interval[1]
+    assert (
+        reconstruction_shift(before, same, kinds).interval[0]
+        < 0
+        < reconstruction_shift(before, same, kinds).interval[1]
+    )
 
 
 def test_normal_scores_and_components_agree_with_scipy_and_sklearn():

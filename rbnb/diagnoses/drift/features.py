@@ -161,7 +161,7 @@ class Features:
         """
         chunks = self.rows.chunks
         table = np.array([np.bincount(places[chunk.rows], minlength=size) for chunk in chunks], dtype=np.float64)
-        excess, rows = overdispersion(table.reshape(len(chunks), size), [int(chunk.weekend) for chunk in chunks])
+        excess, rows = overdispersion(table.reshape(len(chunks), size), [chunk.kind for chunk in chunks])
         each = len(self.rows.window) / self.rows.days
         return 1 + (excess - 1) * (each / rows if rows else 1.0)
 

@@ -24,10 +24,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Cause
+from rbnb.signals.bins import make_bins
 from rbnb.signals.label_shift import mixture_misfit, mixture_rate
 from rbnb.times import format_duration
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from rbnb.diagnoses.drift.features import FeatureDrift
     from rbnb.diagnoses.drift.measure import DataDrift
     from rbnb.model import HypothesisStatus, Signal
@@ -41,6 +44,8 @@ _EXPLAINS = (0.5, 2.0)
 #: Change of a rate or a distance that is worth a word.
 _RATE, _DISTANCE = 0.02, 0.1
 _FIT = 0.01
+#: Share of the change of scores from which on one input did it alone; and how far scores must have moved.
+_ALONE, _SHIFT = 0.6, 0.05
 _CORRELATION = 0.1
 _SERVED = 0.1
 
@@ -199,42 +204,43 @@ def _rate_explains(drift: DataDrift, base: Signal) -> float | None:
 
 
 def _label_unknown(drift: DataDrift) -> Cause | None:
-    """Judge label drift from scores and inputs alone."""
+    """Judge label drift from scores and inputs alone: one mixture of the old classes, and no input that did it alone."""
     judged, scores = drift.rows.judged, drift.outcome.scores
-    if scores is None or not len(judged) or len(drift.moved) < 2:
+    shift = _signal(drift.outcome.prediction, "score_shift")
+    score = drift.outcome.score(judged) if len(judged) else None
+    if scores is None or score is None or shift is None or not _certain(shift, _SHIFT):
         return None
     target = drift.outcome.target(judged) > 0.5
-    from rbnb.signals.bins import make_bins
-
     bins = make_bins(scores[0])
-    score = drift.outcome.score(judged)
-    positive, negative = bins.count(score[target]), bins.count(score[~target])  # type: ignore[index]
-    rate = mixture_rate(positive, negative, bins.count(scores[1]))
-    before = mixture_rate(positive, negative, bins.count(scores[0]))
+    positive, negative = bins.count(score[target]), bins.count(score[~target])
+    rate, before = (mixture_rate(positive, negative, bins.count(side)) for side in (scores[1], scores[0]))
     if rate is None or before is None or abs(rate - before) < _RATE:
         return None
-    worst = 1.0
+    fits = _all_fit(drift, target, rate)
+    effects = [
+        abs(one.effect.value) for one in drift.features.all.values() if one.effect and one.effect.value is not None
+    ]
+    alone = max(effects, default=0.0) / abs(shift.value or 1.0)
+    status: HypothesisStatus = "refuted" if not fits else "supported" if alone < _ALONE else "open"
+    how = f"{'all' if fits else 'not all'} inputs lie as a rate of {rate:.0%} instead of {before:.0%} would have it"
+    told = f"{how}; no input accounts for more than {alone:.0%} of the change of scores"
+    name = f"the outcome seems to come at another rate: {before:.2g} → {rate:.2g}"
+    return Cause("label", name, "", _weight(abs(rate - before), 0.05), status, told)
+
+
+def _all_fit(drift: DataDrift, target: NDArray[np.bool_], rate: float) -> bool:
+    """Whether every input lies as the mixture of the old classes with this rate would have it."""
+    judged = drift.rows.judged
     for one in drift.features.all.values():
-        column = judged[f"feature_{one.name}"].to_numpy()
-        counts = [one.bins.count(part) for part in (column[target], column[~target], drift.features.current[one.name])]
-        # hours of the day differ by themselves, so only what certainly moved is asked
-        if one.p < drift.settings.alpha:
-            inflation = drift.features.inflation(
-                one.bins.place(drift.rows.reference[f"feature_{one.name}"]), len(one.bins.names)
-            )
-            worst = min(worst, mixture_misfit(counts[0], counts[1], counts[2], rate, inflation))
-    fits = worst > _FIT / len(drift.moved)
-    status: HypothesisStatus = "supported" if fits and len(drift.used) > 1 else "refuted" if not fits else "open"
-    how = f"{'all' if fits else 'not all'} as a rate of {rate:.0%} instead of {before:.0%} would move them"
-    evidence = f"{len(drift.moved)} inputs moved, {how}"
-    return Cause(
-        "label",
-        f"the outcome seems to come at another rate: {before:.2g} → {rate:.2g}",
-        "",
-        _weight(abs(rate - before), 0.05),
-        status,
-        evidence,
-    )
+        column, bins = judged[f"feature_{one.name}"].to_numpy(), one.bins
+        sides = [bins.count(part) for part in (column[target], column[~target], drift.features.current[one.name])]
+        places = bins.place(drift.rows.reference[f"feature_{one.name}"].to_numpy())
+        inflation = drift.features.inflation(places, len(bins.names))
+        misfit = mixture_misfit(sides[0], sides[1], sides[2], rate, inflation)
+        # hours and weekdays differ by themselves, so only what moved against the same hours is asked
+        if misfit < _FIT / len(drift.features.all) and one.p < drift.settings.alpha:
+            return False
+    return True
 
 
 def _concept(drift: DataDrift, label: Cause | None) -> list[Cause]:

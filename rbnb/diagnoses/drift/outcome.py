@@ -126,14 +126,17 @@ class Outcome:
 
     def _spread(self, values: Floats) -> tuple[float, float]:
         """Return how much the mean differs between days of a kind beyond chance."""
-        means, errors = [], []
-        for kind in (False, True):
-            days = [values[chunk.rows] for chunk in self.rows.chunks if chunk.weekend == kind]
-            days = [day[np.isfinite(day)] for day in days]
-            days = [day for day in days if len(day) >= 20]
+        means: list[float] = []
+        errors: list[float] = []
+        for kind in sorted({chunk.kind for chunk in self.rows.chunks}):
+            days = [values[chunk.rows] for chunk in self.rows.chunks if chunk.kind == kind]
+            days = [day for day in (day[np.isfinite(day)] for day in days) if len(day) >= 20]
+            if len(days) < 2:
+                continue
             each = np.array([day.mean() for day in days])
-            means += list(each - each.mean()) if len(each) else []
-            errors += [day.std() / math.sqrt(len(day)) for day in days]
+            # two days lie closer to their own mean than to what is usual
+            means += list((each - each.mean()) * math.sqrt(len(days) / (len(days) - 1)))
+            errors += [float(day.std()) / math.sqrt(len(day)) for day in days]
         return between_chunks(np.array(means), np.array(errors))
 
     @property

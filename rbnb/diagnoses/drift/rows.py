@@ -31,10 +31,13 @@ _PER_CHUNK = 30
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows of the reference that make one stretch: a day, at the window's hours, and its kind."""
+    """Rows of the reference that make one stretch: a day, at the window's hours, and the kind it is compared with.
+
+    The kind is the day of the week where the reference holds two weeks or more, else weekday (0) or weekend (1).
+    """
 
     rows: NDArray[np.int64]
-    weekend: bool
+    kind: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,14 @@ class Compared:
         """The reference day by day at the window's hours; days count from the window's own beginning."""
         inside = np.flatnonzero(self._at(DAY))
         day = (self._times[inside] - self.scope.start) // DAY
+        numbers = np.unique(day)
         found = []
-        for number in np.unique(day):
+        for number in numbers:
             rows = inside[day == number]
             middle = self.scope.start + int(number) * DAY + min(DAY, self.scope.end - self.scope.start) // 2
+            kind = int(number) % 7 if len(numbers) >= 13 else int(_weekend(np.array([middle]))[0])
             if len(rows) >= _PER_CHUNK:
-                found.append(Chunk(rows, bool(_weekend(np.array([middle]))[0])))
+                found.append(Chunk(rows, kind))
         return found
 
     @property

@@ -65,7 +65,7 @@ def test_a_run_of_the_sample_model_finds_its_broken_data(tmp_path):
     assert done.returncode == 0, done.stderr + done.stdout
     record = json.loads(done.stdout)
     truth = json.loads((ROOT / "data_samples" / "truth" / "pricing-v5.json").read_text(encoding="utf-8"))
-    assert record["verdict"]["name"] == truth["verdict"]
+    assert record["verdict"] == truth["verdict"]
     folder = tmp_path / "reports" / record["incident"] / "runs" / record["run"]
     assert (folder / "evidence" / "wrong_rows.parquet").exists()
     best = next(cause for cause in record["causes"] if cause["status"] == "supported")

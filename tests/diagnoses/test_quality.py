@@ -234,6 +234,7 @@ def test_the_change_that_did_it_is_supported_and_the_others_are_not(tmp_path):
     changes = [
         (ONSET - timedelta(minutes=3), "schema", "amount: new join, CHG-31", "feed=north"),
         (ONSET - timedelta(minutes=9), "config", "log level info", "feed=core"),
+        (ONSET - timedelta(minutes=20), "deploy", "deploy to h1", "host=h1"),
         (ONSET + timedelta(minutes=19), "deploy", "deploy 2.0", ""),
     ]
     frame = broken(put("amount", np.nan), feed="north", share=0.5)
@@ -241,6 +242,9 @@ def test_the_change_that_did_it_is_supported_and_the_others_are_not(tmp_path):
     status = {c.name.split(" at ")[0]: c.status for c in found.causes if c.kind in ("schema", "config", "deploy")}
     assert status["amount: new join, CHG-31"] == "supported"
     assert status["log level info"] == "refuted"
+    assert status["deploy to h1"] == "refuted"
+    assert "a change that was made fits: amount: new join, CHG-31" in " ".join(found.decision.verdict.because)
+    assert found.decision.proposal.action == "quarantine_input"
     assert status.get("deploy 2.0", "refuted") == "refuted"
 
 

@@ -36,6 +36,8 @@ __all__ = ["clock", "hypotheses", "worded"]
 
 #: Share of wrong rows that a change must reach, and of the rows it reaches that must be wrong, to be supported.
 _REACHED, _WRONG = 0.8, 0.3
+#: Rows outside the wrong slice that it takes to refute a change, and which part of its share of wrong rows is spared.
+_FEWEST, _SPARED = 20, 0.2
 #: Hypotheses about columns that are told; more are the same story.
 _MOST = 8
 _PARTICULAR = {"schema": 1.0, "feature": 1.0, "data": 1.0, "deploy": 0.7, "config": 0.6}
@@ -150,6 +152,8 @@ def _place(quality: DataQuality, row: dict[str, object], segment: str, gap: int)
     named = _speaks_of(quality, str(row["what"]))
     if segment and not _known(quality, segment):
         return "open", f"{when}; its place ({segment}) is not a column of the log", 0.5
+    if wrong.any() and (other := _spared(quality, segment, since)):
+        return "refuted", f"{when}, but {other}", 0.0
     if segment and wrong.any():
         return _compared(wrong, quality.rows.within(segment) & since, segment, when, named=bool(named))
     if named:
@@ -160,6 +164,20 @@ def _place(quality: DataQuality, row: dict[str, object], segment: str, gap: int)
         told = f"{when}, and it touches {segment}, which " + ("lacks requests" if same else "lacks none")
         return ("supported" if same else "refuted"), told, float(same)
     return "open", f"{when}; only the time speaks for it", 0.4
+
+
+def _spared(quality: DataQuality, segment: str, since: NDArray[np.bool_]) -> str:
+    """Say who refutes a change: rows it reaches outside the slice that is wrong, and that are right."""
+    place = next((t.where for t in quality.troubles if not t.standing), "")
+    if not segment or not place or segment == place:
+        return ""
+    outside = quality.rows.within(segment) & ~quality.rows.within(place) & since
+    inside = quality.rows.within(place) & since
+    n, bad = int(outside.sum()), int((outside & quality.touched).sum())
+    share = float((inside & quality.touched).sum()) / max(int(inside.sum()), 1)
+    if n < _FEWEST or bad >= _SPARED * share * n:
+        return ""
+    return f"{n:,} requests it reaches outside {place} are not wrong"
 
 
 def _compared(

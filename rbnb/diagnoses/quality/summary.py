@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rbnb.diagnoses.quality.hypotheses import clock, worded
+from rbnb.diagnoses.quality.hypotheses import clock, hypotheses, worded
 
 if TYPE_CHECKING:
     from rbnb.diagnoses.quality.measure import DataQuality
@@ -22,7 +22,16 @@ def facts(quality: DataQuality) -> dict[str, object]:
         "what": _what(quality),
         "column": _column(quality),
         "how_many": f"{int(quality.touched.sum()):,}",
+        "change": _change(quality),
     }
+
+
+def _change(quality: DataQuality) -> str:
+    """Say the change that fits best, with what speaks for it; nothing where none is supported."""
+    kinds = ("source", "feature", "partition")
+    made = [c for c in hypotheses(quality) if c.status == "supported" and c.kind not in kinds and c.at is not None]
+    logged = [c for c in made if " at " in c.name]
+    return f"{logged[0].name}, {logged[0].evidence}" if logged else ""
 
 
 def _where(quality: DataQuality) -> str:

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Marks = NDArray[np.bool_]
 
-__all__ = ["KNOWN_FACTORS", "clock_suspicion", "factor_name", "shape_kept", "swap_suspicion", "unit_suspicion"]
+__all__ = [
+    "KNOWN_FACTORS",
+    "clock_suspicion",
+    "factor_name",
+    "shape_kept",
+    "swap_kept",
+    "swap_suspicion",
+    "unit_suspicion",
+]
 
 #: Factors between units people confuse: powers of ten; seconds, minutes, hours and days.
 KNOWN_FACTORS = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e9, 60.0, 3600.0, 86400.0)
@@ -38,6 +46,8 @@ _STEP = 0.04
 _SEES = 0.25
 #: The same for hours, where several zones may be usual and hide a shift from one to another.
 _SEES_HOURS = 0.1
+#: The same for two columns, which may overlap.
+_SEES_SWAP = 0.3
 #: How much better than a smooth change a mixture must explain what is seen, in total variation.
 _BETTER = 0.01
 
@@ -324,10 +334,39 @@ def swap_suspicion(names: tuple[str, str], now: tuple[Floats, Floats], then: tup
         return None
     one, two = then
     sees = float(np.mean(_exchanged((two, one), logs, edges)))
-    if sees < 0.5:
+    if sees < _SEES_SWAP:
         return None
     before = _exchanged(then, logs, edges)
     return Suspicion("swap", "+".join(names), f"{names[0]} and {names[1]} are exchanged", marks, before, sees)
+
+
+def swap_kept(now: tuple[Floats, Floats], then: tuple[Floats, Floats]) -> float:
+    """Return how badly an exchange of some rows explains two columns: 0 fully, 1 not at all.
+
+    The larger of two total variations: each column against the best mixture of what it and the other usually hold,
+    with the same share of exchanged rows in both, less what chance brings.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> a, b = rng.normal(5, 1, 4000), rng.normal(9, 1, 4000)
+    >>> swap_kept((b[:900], a[:900]), (a, b)) < 0.05 < 0.3 < swap_kept((b[:900], b[:900]), (a, b))
+    True
+    """
+    held = [values[np.isfinite(values)] for values in (*now, *then)]
+    if min(len(values) for values in held) < 10:
+        return 1.0
+    edges = np.unique(np.concatenate([np.quantile(values, np.arange(1, 12) / 12) for values in held[2:]]))
+    one, two, first, second = (
+        np.bincount(np.searchsorted(edges, v, side="right"), minlength=len(edges) + 1) / len(v) for v in held
+    )
+    part = np.linspace(0, 1, 51)[:, None]
+    apart = [
+        0.5 * np.abs((1 - part) * own + part * other - seen).sum(axis=1)
+        for seen, own, other in ((one, first, second), (two, second, first))
+    ]
+    chance = 0.5 * float(np.sqrt(2 / math.pi * first * (1 - first) / min(len(v) for v in held[:2])).sum())
+    return max(float(np.maximum(*apart).min()) - chance, 0.0)
 
 
 def _bins(values: Floats, edges: Floats) -> Floats:

@@ -158,12 +158,16 @@ def _place(quality: DataQuality, row: dict[str, object], segment: str, gap: int)
         return _compared(wrong, quality.rows.within(segment) & since, segment, when, named=bool(named))
     if named:
         return "supported", f"{when}, and it speaks of {named}", 1.0
+    return _by_lack(quality, segment, when)
+
+
+def _by_lack(quality: DataQuality, segment: str, when: str) -> tuple[HypothesisStatus, str, float]:
     lacking = [lack.where for lack in quality.arrivals.lacks if lack.where]
-    if segment and lacking:
-        same = segment in lacking
-        told = f"{when}, and it touches {segment}, which " + ("lacks requests" if same else "lacks none")
-        return ("supported" if same else "refuted"), told, float(same)
-    return "open", f"{when}; only the time speaks for it", 0.4
+    if not segment or not lacking:
+        return "open", f"{when}; only the time speaks for it", 0.4
+    same = segment in lacking
+    told = f"{when}, and it touches {segment}, which {'lacks requests' if same else 'lacks none'}"
+    return ("supported" if same else "refuted"), told, float(same)
 
 
 def _spared(quality: DataQuality, segment: str, since: NDArray[np.bool_]) -> str:

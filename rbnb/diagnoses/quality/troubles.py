@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rbnb.diagnoses.quality.rows import LEARN, numbers
 from rbnb.signals.quality import share_excess
-from rbnb.signals.quality_units import shape_kept
+from rbnb.signals.quality_units import shape_kept, swap_kept
 from rbnb.signals.segments import rank_segments
 
 if TYPE_CHECKING:
@@ -202,16 +203,19 @@ def _goes_on(rows: Compared, suspicion: Suspicion, stretch: Stretch, inside: Mar
 def _credible(rows: Compared, trouble: Trouble) -> bool:
     """Whether what only looks like a wrong unit or a marker is one, held against the column as a whole."""
     suspicion = trouble.suspicion
-    if suspicion.kind != "unit" or suspicion.factor is None:
+    if suspicion.kind not in ("unit", "swap"):
         return True
-    column = f"number_{suspicion.feature}"
-    held = rows.within(trouble.where) & (rows.now["epoch"].to_numpy(np.int64) >= trouble.onset)
+    epochs = rows.now["epoch"].to_numpy(np.int64)
+    held = rows.within(trouble.where) & (epochs >= trouble.onset)
     if trouble.ended is not None:
-        held &= rows.now["epoch"].to_numpy(np.int64) < trouble.ended
+        held &= epochs < trouble.ended
     past = rows.within(trouble.where, then=True)
-    past = past if int(past.sum()) >= 200 else np.ones(len(past), bool)
-    now, then = rows.now[column].to_numpy(float)[held], rows.then[column].to_numpy(float)[past]
-    return shape_kept(now, then, suspicion.factor) <= _MISFIT
+    past = past if int(past.sum()) >= LEARN else np.ones(len(past), bool)
+    now = [numbers(rows.now, name)[held] for name in trouble.features]
+    then = [numbers(rows.then, name)[past] for name in trouble.features]
+    if suspicion.kind == "swap":
+        return swap_kept((now[0], now[1]), (then[0], then[1])) <= _MISFIT
+    return suspicion.factor is not None and shape_kept(now[0], then[0], suspicion.factor) <= _MISFIT
 
 
 def _standing(rows: Compared, suspicion: Suspicion) -> Trouble | None:

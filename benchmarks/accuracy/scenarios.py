@@ -86,7 +86,12 @@ class Scenario:
 
 def family_of(scenario: Scenario) -> Family | None:
     """Return what goes wrong in a scenario, or None."""
-    tables: dict[str, Any] = {"fault": FAMILIES, "harmless": HARMLESS, "elsewhere": ELSEWHERE, "mixed": MIXED}
+    tables: dict[str, dict[str, tuple[Family, ...]]] = {
+        "fault": FAMILIES,
+        "harmless": HARMLESS,
+        "elsewhere": ELSEWHERE,
+        "mixed": MIXED,
+    }
     if scenario.kind not in tables:
         return None
     return next(family for family in tables[scenario.kind][scenario.mode] if family.name == scenario.family)

@@ -417,9 +417,7 @@ class Workspace:
             raise UsageError(f"{folder} is a workspace already", hint="choose another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            taken = [
-                name for name in ("models/fraud-v3.yaml", "fraud-v3", "truth") if samples and (folder / name).exists()
-            ]
+            taken = [name for name in _taken_by_samples() if (folder / name).exists()] if samples else []
             if taken:
                 raise UsageError(
                     f"{folder / taken[0]} exists already", hint="choose another folder, or leave out --samples"
@@ -501,6 +499,12 @@ def _credentials(model: ModelFile) -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
+def _taken_by_samples() -> list[str]:
+    from rbnb.simulate import NAMES
+
+    return ["truth", *NAMES, *(f"models/{name}.yaml" for name in NAMES)]
+
+
 _WORKSPACE_FILE = """\
 # An rbnb workspace. Paths are relative to this file.
 [workspace]
@@ -508,6 +512,7 @@ models = "models"
 reports = "reports"
 # templates = "notebook_templates"   # your own runbooks, found before those that come with rbnb
 # policies = "policies"              # your own thresholds, response times and actions, likewise
+# baselines = "baselines"            # thresholds that `rbnb baseline` has learned
 
 # Who holds which role in an incident.
 [roles]

@@ -11,7 +11,7 @@ bytes; numpy, pandas and pyarrow only; what really happened is written apart fro
 
 from rbnb.simulate.business import Business, Category, Number, Rule
 from rbnb.simulate.businesses import BUSINESSES
-from rbnb.simulate.fleet import SEED, write_fleet
+from rbnb.simulate.fleet import NAMES, SEED, write_fleet
 from rbnb.simulate.latency import LatencyFault
 from rbnb.simulate.log import END, Scenario, latency_log, request_log
 from rbnb.simulate.metrics import MetricFault, Series, metric_table
@@ -22,6 +22,7 @@ from rbnb.simulate.traffic import Surge, Traffic
 __all__ = [
     "BUSINESSES",
     "END",
+    "NAMES",
     "SEED",
     "Business",
     "Category",

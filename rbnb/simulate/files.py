@@ -47,7 +47,8 @@ def write_table(table: pd.DataFrame, types: dict[str, Any], path: Path, *, level
 
 def write_daily(table: pd.DataFrame, types: dict[str, Any], folder: Path, *, by: str, level: int = 19) -> list[Path]:
     """Write one file a day (UTC) of the time column `by`, named ``2026-11-19.parquet``."""
-    days = table[by].dt.strftime("%Y-%m-%d")
+    days = table[by].dt.floor("D")
     return [
-        write_table(rows, types, folder / f"{day}.parquet", level=level) for day, rows in table.groupby(days, sort=True)
+        write_table(rows, types, folder / f"{day:%Y-%m-%d}.parquet", level=level)
+        for day, rows in table.groupby(days, sort=True)
     ]

@@ -9,10 +9,13 @@ from rbnb.simulate import fraud, members
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SEED", "write_fleet"]
+__all__ = ["NAMES", "SEED", "write_fleet"]
 
 #: The seed of the logs that come with the repository.
 SEED = 20261119
+
+#: The models of the fleet.
+NAMES = (fraud.NAME, *members.MEMBERS)
 
 _MEMBERS = (fraud, members)
 

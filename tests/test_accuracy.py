@@ -15,7 +15,7 @@ FAULTS = {
     "data_drift": (("shift", "large", "churn"), ("concept", "large", "triage")),
     "data_quality": (("nulls", "medium", "pricing"), ("unit", "medium", "credit"), ("unseen", "large", "recommend")),
     "output_inconsistency": (("threshold", "large", "recommend"), ("skew", "large", "churn")),
-    "data_poisoning": (("label flips", "medium", "credit"), ("trigger", "large", "pricing")),
+    "data_poisoning": (("trigger", "large", "pricing"),),
 }
 
 
@@ -63,7 +63,7 @@ def test_what_is_certain_and_harmless_is_no_alarm(mode, family):
 def test_poisoned_rows_are_told_from_clean_ones():
     """Of 5 % flipped labels at least eight in ten are suspected, and of the suspected at least eight in ten are."""
     outcome = examine(scenario("data_poisoning", "fault", "label flips", "medium", "credit", rows=5_000), SMALL)
-    assert outcome.precision is not None
+    assert outcome.top_1, outcome.causes
     assert outcome.precision >= 0.8
     assert outcome.recall >= 0.8
 

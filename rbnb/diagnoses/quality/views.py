@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _MOST = 12
+_ROWS_A_POINT = 15
 
 
 def trouble_table(quality: DataQuality) -> View:
@@ -95,13 +96,17 @@ def wrong_figure(quality: DataQuality) -> Figure | None:
     if not fresh:
         return None
     shares = {}
+    fewest = min(int(rows.within(trouble.where).sum()) for trouble in fresh)
+    # as many buckets together as it takes for a share of their rows to mean something
+    width = max(-(-_ROWS_A_POINT * rows.buckets // max(fewest, 1)), 1)
+    points = -(-rows.buckets // width)
     for trouble in fresh:
         inside = rows.within(trouble.where)
-        n = np.bincount(rows.place[inside], minlength=rows.buckets).astype(float)
-        bad = np.bincount(rows.place[inside & trouble.suspicion.now], minlength=rows.buckets)
+        n = np.bincount(rows.place[inside] // width, minlength=points).astype(float)
+        bad = np.bincount(rows.place[inside & trouble.suspicion.now] // width, minlength=points)
         name = f"{trouble.suspicion.feature} {trouble.suspicion.what}" + (f", {trouble.where}" if trouble.where else "")
         shares[name] = np.where(n > 0, bad / np.maximum(n, 1), np.nan).tolist()
-    times = [_when(rows.start + i * rows.bucket) for i in range(rows.buckets)]
+    times = [_when(rows.start + i * width * rows.bucket) for i in range(points)]
     window = quality.scope.window
     return wrong_over_time(times, shares, _moment(quality.onset), _moment(quality.ended), (window.start, window.end))
 

@@ -27,6 +27,8 @@ _FACTORS = (10.0, 100.0, 1000.0, 0.1, 0.01, 0.001)
 _POINTS = 60
 #: Share of the reference from which on a value is part of a column.
 _RARE = 0.01
+#: New names that come at once by no accident, in a column of at most so many.
+_AT_ONCE, _FEW = 3, 50
 
 
 def missing_rise(
@@ -121,7 +123,8 @@ def repeated_rise(reference: Any, current: Any, *, name: str = "repeated_rise", 
     """Measure how much of a numerical column a single value fills that the reference hardly holds.
 
     A default that is written where nothing is known, a sentinel such as -999, a source that is stuck. Values that
-    fill a hundredth of the reference, such as the zero of a count, are part of the column and do not count.
+    fill a hundredth of the reference, such as the zero of a count, are part of the column: they count only where they
+    have become five times as frequent.
 
     Examples
     --------
@@ -131,14 +134,16 @@ def repeated_rise(reference: Any, current: Any, *, name: str = "repeated_rise", 
     """
     before, now = numbers(reference), numbers(current)
     a, b = before.finite, now.finite
-    method = "share of one value that fills less than a hundredth of the reference, less its share there"
+    method = (
+        "share of one value that the reference holds less than a hundredth or a fifth as often, less its share there"
+    )
     if min(len(a), len(b)) < _FEWEST:
         reason = f"{min(len(a), len(b)):,} usable values on one side, {_FEWEST} are needed"
         return Signal(name, None, "share", len(b), method, where=where, reason=reason)
     kinds, counts = np.unique(b, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:20]
     usual = np.array([float((a == kinds[i]).mean()) for i in order])
-    rare = order[usual < _RARE]
+    rare = order[(usual < _RARE) | (counts[order] / len(b) >= 5 * usual)]
     if not len(rare):
         return Signal(name, 0.0, "share", len(b), method, (0.0, 3.0 / len(b)), where, 0.0, now.note())
     top = float(kinds[rare[0]])
@@ -151,8 +156,9 @@ def repeated_rise(reference: Any, current: Any, *, name: str = "repeated_rise", 
 def renamed_share(reference: Any, current: Any, *, name: str = "renamed_share", where: str = "") -> Signal:  # noqa: ANN401
     """Measure which share of the values is in categories never seen, that took the place of ones that vanished.
 
-    A new name beside all the old ones is news; a new name instead of an old one is an encoding that changed.
-    The smaller of the share never seen and the share that vanished.
+    A new name beside all the old ones is news; a new name instead of an old one is an encoding that changed, and so
+    are names that differ from known ones by capitals or blanks alone, and three or more new names at once in a column
+    of few. The largest of these shares.
 
     Examples
     --------
@@ -171,12 +177,21 @@ def renamed_share(reference: Any, current: Any, *, name: str = "renamed_share", 
     fresh = {k: v for k, v in is_.items() if k not in was}
     # a category counts as vanished if four fifths of it are gone, and chance alone does not lose it
     gone = {k: v - is_.get(k, 0.0) for k, v in was.items() if is_.get(k, 0.0) <= 0.2 * v and v * len(now) >= 10}
-    value = min(sum(fresh.values()), sum(gone.values()))
+    spelled = {_plain(name) for name in was}
+    parts = [min(sum(fresh.values()), sum(gone.values())), sum(v for k, v in fresh.items() if _plain(k) in spelled)]
+    if len(fresh) >= _AT_ONCE and len(was) <= _FEW:
+        parts.append(sum(fresh.values()))
+    value = max(parts)
     half = 1.96 * math.sqrt(value * (1 - value) / len(now)) if value else 3.0 / len(now)
-    named = [", ".join(sorted(part, key=lambda k: -part[k])[:3]) for part in (fresh, gone)]
+    old = gone or {k: v for k, v in was.items() if k not in fresh}
+    named = [", ".join(sorted(part, key=lambda k: (-part[k], k))[:3]) for part in (fresh, old)]
     reason = f"{named[0]} instead of {named[1]}" if value else ""
     interval = (max(value - half, 0.0), min(value + half, 1.0))
     return Signal(name, value, "share", len(now), method, interval, where, 0.0, reason)
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _shares(values: list[str]) -> dict[str, float]:

@@ -109,6 +109,9 @@ def test_missing_repeated_and_renamed_values_are_held_against_the_reference():
     assert repeated_rise(x, x[:500]).value < 0.01
     assert renamed_share(["a", "b", "c"] * 100, ["a", "b", "new"] * 100).value == pytest.approx(1 / 3)
     assert renamed_share(["a", "b"] * 100, ["a", "b", "new"] * 100).value == 0
+    assert renamed_share(["a", "b"] * 100, ["a", "B"] * 100).value == 0.5
+    assert renamed_share(["a", "b"] * 100, ["a", "b", "A", "b "] * 100).value == 0.5
+    assert renamed_share(["a", "b", "c"] * 99, ["a", "b", "c", "0", "1", "2"] * 99).value == 0.5
     for check in (missing_rise, repeated_rise, unit_share, renamed_share):
         assert check([], []).value is None
         assert check([], []).reason

@@ -204,7 +204,7 @@ def _rate_explains(drift: DataDrift, base: Signal) -> float | None:
 
 
 def _label_unknown(drift: DataDrift) -> Cause | None:
-    """Judge label drift from scores and inputs alone: one mixture of the old classes, and no input that did it alone."""
+    """Judge label drift from scores and inputs alone: one mixture of the old classes, no input that did it alone."""
     judged, scores = drift.rows.judged, drift.outcome.scores
     shift = _signal(drift.outcome.prediction, "score_shift")
     score = drift.outcome.score(judged) if len(judged) else None
@@ -222,7 +222,7 @@ def _label_unknown(drift: DataDrift) -> Cause | None:
     ]
     alone = max(effects, default=0.0) / abs(shift.value or 1.0)
     status: HypothesisStatus = "refuted" if not fits else "supported" if alone < _ALONE else "open"
-    how = f"{'all' if fits else 'not all'} inputs lie as a rate of {rate:.0%} instead of {before:.0%} would have it"
+    how = f"{'all' if fits else 'not all'} inputs lie as a rate of {rate:.0%} instead of {before:.0%} has it"
     told = f"{how}; no input accounts for more than {alone:.0%} of the change of scores"
     name = f"the outcome seems to come at another rate: {before:.2g} → {rate:.2g}"
     return Cause("label", name, "", _weight(abs(rate - before), 0.05), status, told)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from rbnb.data import Span
 from rbnb.diagnoses.drift.course import Course, follow, likelihood
 from rbnb.diagnoses.drift.features import FeatureDrift, Features
 from rbnb.diagnoses.drift.outcome import Outcome
@@ -349,8 +350,4 @@ class DataDrift:
     @property
     def query(self) -> str:
         """The rows behind every number, in the engine's own SQL."""
-        import ibis
-
-        scored = self.data.scored
-        rows = scored.filter((scored.epoch >= self.scope.reference_start) & (scored.epoch < self.scope.end))
-        return str(ibis.to_sql(rows))
+        return self.data.raw_query(Span(self.scope.reference_start, self.scope.end))

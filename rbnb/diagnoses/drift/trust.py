@@ -6,12 +6,14 @@ what is wrong with one column is told of that column, and the worst of all once 
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rbnb.data import DAY
 from rbnb.model import Signal
+from rbnb.signals.drift import kolmogorov_smirnov
 from rbnb.signals.gate import missing_rise
 from rbnb.signals.latency import share
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["amounts", "gate"]
 
 _HOUR = 3_600
+#: Distances from which on a column is unlike itself, and up to which it is like another.
+_UNLIKE, _LIKE = 0.3, 0.1
 _CHECKS = ("missing_rise", "unit_share", "renamed_share", "repeated_rise")
 
 
@@ -110,7 +114,27 @@ def gate(drift: DataDrift) -> list[Signal]:
     checks = [signal for one in drift.features.all.values() for signal in one.gate] + _score_gate(drift)
     worst = [_worst(name, [signal for signal in checks if signal.name == name]) for name in _CHECKS]
     told = [signal for signal in checks if (signal.value or 0) > 0.001]
-    return [Signal("broken_features", float(len(broken)), "count", n, method, reason=reason), *worst, *told]
+    first = Signal("broken_features", float(len(broken)), "count", n, method, reason=reason)
+    return [first, _swapped(drift), *worst, *told]
+
+
+def _swapped(drift: DataDrift) -> Signal:
+    """Count pairs of inputs that each look unlike themselves and like the other: columns that changed places."""
+    then, now, kinds = drift.features.matched, drift.features.current, drift.features.kinds
+    apart = []
+    for one in drift.features.all.values():
+        distance = next((s.value for s in one.others if s.name == "feature_ks"), None)
+        if kinds[one.name] == "numerical" and distance is not None and distance >= _UNLIKE:
+            apart.append(one.name)
+    pairs = [(a, b) for a, b in itertools.combinations(apart, 2) if _alike(now[a], then[b]) and _alike(now[b], then[a])]
+    method = f"pairs at a Kolmogorov-Smirnov distance of {_UNLIKE} to themselves and less than {_LIKE} to each other"
+    told = ", ".join(f"{a} and {b}" for a, b in pairs)
+    return Signal("swapped_features", float(len(pairs)), "count", len(kinds), method, reason=told)
+
+
+def _alike(current: object, reference: object) -> bool:
+    distance = kolmogorov_smirnov(reference, current).value
+    return distance is not None and distance < _LIKE
 
 
 def _score_gate(drift: DataDrift) -> list[Signal]:

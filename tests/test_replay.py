@@ -285,7 +285,7 @@ def test_where_every_answer_differs_the_input_that_mends_is_named():
 
 
 def test_no_single_input_is_claimed_where_none_suffices():
-    """If one change neither breaks nor mends, the pair is shown and no input is named; if nobody answers, nothing is."""
+    """If one change neither breaks nor mends no input is named; if nobody answers, nothing is."""
 
     def needs_two(rows):
         return [(0.0, float(sum(r) >= 2)) for r in rows]

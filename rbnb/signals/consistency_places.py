@@ -29,9 +29,11 @@ __all__ = ["Stretch", "rank_places", "stretch_of", "stretch_of_gain", "worst_pla
 
 #: Rows a slice needs to be named.
 _FEWEST = 8
-#: Log likelihood ratio from which a stretch, or its end, is believed: 20 to 1.
+#: Log likelihood ratio from which a stretch is believed: 20 to 1.
 _SURE = 3.0
-#: The same for an end, which is looked for where the evidence happens to be thinnest: 400 to 1.
+#: By how much a place must be better than one that is named before it.
+_BETTER = 0.5
+#: The same for its end, which is looked for where the evidence happens to be thinnest: 400 to 1.
 _OVER = 6.0
 _NORMAL = NormalDist()
 
@@ -137,7 +139,7 @@ def worst_place(
 
     Of each place the likeliest stretch is found, and the place whose stretch has the largest likelihood ratio is
     taken: it holds most of what is wrong and least of what is not. An earlier place is kept unless a later one
-    is better by more than `_SURE`, so that of two that say the same the first is named.
+    is better by more than `_BETTER`, so that of two that say the same the first is named.
 
     Parameters
     ----------
@@ -162,7 +164,7 @@ def worst_place(
         if member.sum() < _FEWEST:
             continue
         found = stretch_of(wrong[member], epochs[member], bucket, usual, end=end)
-        if found is not None and (best[1] is None or found.strength > best[1].strength + _SURE):
+        if found is not None and (best[1] is None or found.strength > best[1].strength + _BETTER):
             best = (where, found)
     return best
 

@@ -488,8 +488,11 @@ class OutputInconsistency:
         signals, invalid = self._outputs
         marks: list[tuple[str, Signal, Flags]] = []
         if signals:
-            worst = max(signals, key=lambda signal: signal.value or 0.0)
-            marks.append(("outputs", worst, invalid))
+            now, past = self.current, ~self.current
+            usual = (int(invalid[past].sum()), int(past.sum()))
+            told = "scores that are missing or cannot be"
+            both = excess_share("score_invalid", int(invalid[now].sum()), int(now.sum()), usual, method=told)
+            marks.append(("outputs", both, invalid))
         marks.append(("decisions", self._decisions[0], self._decisions[1]))
         if self.skew is not None:
             marks.append(("skew", self._skew_rows, self.skew.wrong))

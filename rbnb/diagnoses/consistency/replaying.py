@@ -172,7 +172,13 @@ def _minimal(
         return bool(differs(pair[:1], pair[1:], tolerance.relative, tolerance.absolute)[0])
 
     names = [name.removeprefix("feature_") for name in found.kinds]
-    return minimise(names, sent[worst], alike or [row for row in sent if row != sent[worst]], both, differ)
+    if alike:
+        return minimise(names, sent[worst], alike, both, differ)
+    # where every request is answered differently, one that holds nothing may still be answered alike
+    empty: list[tuple[Any, ...]] = [(None,) * len(names)]
+    others = [row for row in sent if row != sent[worst]]
+    pair = minimise(names, sent[worst], empty, both, differ)
+    return pair if pair is not None and pair.feature else minimise(names, sent[worst], others, both, differ) or pair
 
 
 def _number(value: float) -> float | None:

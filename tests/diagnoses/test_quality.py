@@ -243,6 +243,7 @@ def test_the_change_that_did_it_is_supported_and_the_others_are_not(tmp_path):
     assert status["amount: new join, CHG-31"] == "supported"
     assert status["log level info"] == "refuted"
     assert status["deploy to h1"] == "refuted"
+    assert "outside feed=north are not wrong" in next(c.evidence for c in found.causes if "h1" in c.name)
     assert "a change that was made fits: amount: new join, CHG-31" in " ".join(found.decision.verdict.because)
     assert found.decision.proposal.action == "quarantine_input"
     assert status.get("deploy 2.0", "refuted") == "refuted"

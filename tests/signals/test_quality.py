@@ -105,6 +105,15 @@ def test_scatter_makes_less_sure():
     assert overdispersion(np.zeros(200), n) == 1.0
 
 
+def test_of_two_slices_with_the_same_wrong_rows_the_smaller_is_surer():
+    """Where nothing was ever wrong before, all wrong rows of a large slice being in a small one says that it is that."""
+    rates = expected_rates(np.array([0.0, 0.0]), np.array([20_000.0, 4_000.0]), (0, 25_000))
+    assert rates[0] == rates[1]
+    found = scan(np.array([[9.0], [9.0]]), np.array([[200.0], [40.0]]), rates)
+    assert found[0].slice == 1
+    assert found[0].ratio > found[1].ratio + 3
+
+
 def test_usual_rates_are_taken_at_their_upper_bound():
     """A slice that never failed in ten rows is not taken to be faultless; one with thousands is near its own rate."""
     small, large = expected_rates(np.array([0.0, 0.0]), np.array([10.0, 100_000.0]), (100, 10_000))

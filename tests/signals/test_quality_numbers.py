@@ -106,7 +106,7 @@ def test_scatter_makes_less_sure():
 
 
 def test_of_two_slices_with_the_same_wrong_rows_the_smaller_is_surer():
-    """Where nothing was ever wrong before, all wrong rows of a large slice being in a small one says that it is that."""
+    """Where nothing was ever wrong before, all wrong rows of a large slice being in a small one points there."""
     rates = expected_rates(np.array([0.0, 0.0]), np.array([20_000.0, 4_000.0]), (0, 25_000))
     assert rates[0] == rates[1]
     found = scan(np.array([[9.0], [9.0]]), np.array([[200.0], [40.0]]), rates)

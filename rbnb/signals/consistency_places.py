@@ -82,7 +82,8 @@ def stretch_of(wrong: Flags, epochs: NDArray[np.int64], bucket: int, usual: floa
     """
     if not len(wrong) or not wrong.any():
         return None
-    usual = min(max(usual, 0.5 / (len(wrong) + 1)), 0.5)
+    # the same floor for every place, however few rows it has: their strengths are compared
+    usual = min(max(usual, 1e-5), 0.5)
     rate, found = max(float(wrong.mean()), 2 * usual), None
     for _ in range(3):
         rate = min(max(rate, 1.5 * usual), 1 - 1e-6)

@@ -32,9 +32,10 @@ _SOURCES = ("partner-a", "partner-b", "core")
 
 @dataclass(frozen=True)
 class Case:
-    """When a fault begins, how big it is, the place it may take, and the end of the log."""
+    """When a fault begins, how big it is, the place it may take, where the window begins and the log ends."""
 
     onset: datetime
+    start: datetime
     end: datetime
     size: Size
     draw: int
@@ -145,8 +146,8 @@ def _poisoned(fault: Callable[..., Any], **given: Any) -> Callable[[Case], Plan]
 
 
 def _blip(case: Case) -> Plan:
-    """Return twenty slow minutes that ended long before the window."""
-    start = case.end - timedelta(days=5, hours=3)
+    """Return twenty slow minutes that ended a day before the window."""
+    start = case.start - timedelta(hours=26)
     return Plan((LatencyFault(start, start + timedelta(minutes=20), extra_ms=300),))
 
 
@@ -261,6 +262,7 @@ MIXED: dict[str, tuple[Family, ...]] = {
             "drift and concept",
             _both(_labelled(broken.CategoryShare, strange=0.5), _labelled(broken.ConceptDrift)),
             ("^covariate", "^concept"),
+            place=False,
         ),
     ),
     "data_quality": (

@@ -133,8 +133,17 @@ def scores(table: pd.DataFrame, numbers: Sequence[str]) -> tuple[np.ndarray, np.
         return np.round(model.predict_proba(inputs)[:, 1], 6), trained
 
 
-def write_logs(folder: Path, models: Sequence[str] = tuple(MODELS)) -> pd.DataFrame:
+def write_logs(folder: Path, models: Sequence[str] = tuple(MODELS), *, every: int = 1) -> pd.DataFrame:
     """Write log and model file of each model, with outcomes (``delay``) and without (``delay-unlabelled``).
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    models
+        Names of `MODELS`.
+    every
+        Which part of the flights after February is kept: 3 keeps every third.
 
     Returns
     -------
@@ -144,7 +153,8 @@ def write_logs(folder: Path, models: Sequence[str] = tuple(MODELS)) -> pd.DataFr
     table = late_flights()
     for name in models:
         table[name], trained = scores(table, MODELS[name])
-    kept = table[~trained].reset_index(drop=True)
+    chosen = (table["month"] <= 2).to_numpy() | (np.arange(len(table)) % every == 0)
+    kept = table[~trained & chosen].reset_index(drop=True)
     for name in models:
         log = kept.assign(score=kept[name], decision=np.where(kept[name] >= 0.5, "late", "on_time"))
         log["outcome"] = np.where(log["late"] == 1, "late", "on_time")

@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from benchmarks.accuracy.faults import SOON, Case, Plan
 from benchmarks.accuracy.scenarios import family_of
 from rbnb.data import ModelData
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from rbnb.model import Cause
     from rbnb.policy import Decision, Policy
 
-__all__ = ["ALARMS", "Judged", "Outcome", "available", "examine", "judged", "simulated"]
+__all__ = ["ALARMS", "HARM", "Judged", "Outcome", "available", "examine", "judged", "simulated"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,6 +56,9 @@ _DIAGNOSES = {
 ALARMS = ("genuine", "transient", "infrastructure")
 
 LARGEST_LOG = 50_000
+
+#: From which relative loss of accuracy or AUC a drift is harmful; Deepchecks accepts a relative degradation below it.
+HARM = 0.1
 _REFERENCE = timedelta(days=14)
 _WINDOWS = tuple(timedelta(hours=hours) for hours in (2, 6, 12, 24, 48, 96, 168))
 
@@ -92,6 +97,8 @@ class Outcome:
         Share of the places hit that are among the first three named.
     precision, recall
         Of the rows suspected of being poisoned.
+    effect
+        For a drift, by which part accuracy or AUC of the requests hit is truly lower than before; the larger.
     """
 
     scenario: dict[str, Any]
@@ -107,8 +114,15 @@ class Outcome:
     segment: float | None = None
     precision: float | None = None
     recall: float | None = None
+    effect: float | None = None
     seconds: float = 0.0
     error: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The scenario's kind, or `slight` for a drift that cost the model less than `HARM`."""
+        slight = self.effect is not None and self.effect < HARM
+        return "slight" if slight else str(self.scenario["kind"])
 
 
 @cache
@@ -134,8 +148,13 @@ def available(mode: str) -> bool:
     )
 
 
-def simulated(scenario: Scenario, largest: int = LARGEST_LOG) -> tuple[Scene, timedelta, timedelta]:
-    """Make the scene of a scenario, of at most about `largest` rows; return it with the window and the reference."""
+def simulated(
+    scenario: Scenario, largest: int = LARGEST_LOG, *, known: bool = False
+) -> tuple[Scene, timedelta, timedelta]:
+    """Make the scene of a scenario, of at most about `largest` rows; return it with the window and the reference.
+
+    With `known` every outcome is known at once: the truth, not what a run sees.
+    """
     rng = random.Random(scenario.seed)
     end = END - timedelta(hours=rng.randrange(168))
     window, reference = _spans(scenario, largest)
@@ -143,7 +162,7 @@ def simulated(scenario: Scenario, largest: int = LARGEST_LOG) -> tuple[Scene, ti
     onset -= timedelta(seconds=onset.timestamp() % 60)
     versions = BUSINESSES[scenario.business].versions
     family = family_of(scenario)
-    case = Case(onset, end, scenario.size or "medium", rng.randrange(1_000), versions)  # type: ignore[arg-type]
+    case = Case(onset, end - window, end, scenario.size or "medium", rng.randrange(1_000), versions)  # type: ignore[arg-type]
     plan = family.plan(case) if family else Plan()
     of_training = scenario.mode == "data_poisoning"
     given: dict[str, Any] = {"training_rows": scenario.rows} if of_training else {}
@@ -158,7 +177,7 @@ def simulated(scenario: Scenario, largest: int = LARGEST_LOG) -> tuple[Scene, ti
         trend_per_week=scenario.trend,
         distractors=scenario.distractors,
         faults=plan.faults,
-        **{**given, **plan.more},
+        **{**given, **plan.more, **({"label_delay": timedelta(0)} if known else {})},
     )
     return made, window, reference
 
@@ -243,6 +262,32 @@ def _examine(scenario: Scenario, outcome: Outcome, largest: int) -> None:
         spans = {"window": _text(window), "reference": _text(reference)}
         run = judged(path, scenario.mode, **spans)
         _hold(scenario, run, made.truth, outcome)
+    if scenario.mode == "data_drift" and scenario.kind == "fault":
+        outcome.effect = _effect(simulated(scenario, largest, known=True)[0])
+
+
+def _effect(made: Scene) -> float:
+    """Return by which part accuracy or AUC is lower in the requests a fault hit than in their like before it."""
+    fault, log = made.truth["faults"][0], made.predictions
+    column, _, place = fault["cause"]["where"].partition("=")
+    like = log[log[column] == place] if column else log
+    after = like["ts"] >= pd.Timestamp(fault["onset"])
+    falls = []
+    for measure in (_accuracy, _auc):
+        then, now = (measure(like[part], made.business.positive) for part in (~after, after))
+        falls.append((then - now) / then)
+    return float(max(falls))
+
+
+def _accuracy(log: pd.DataFrame, positive: str) -> float:
+    return float(((log["decision"] == positive) == (log["label"] == 1)).mean())
+
+
+def _auc(log: pd.DataFrame, _: str) -> float:
+    """Return the AUC from ranks, as Mann and Whitney count it."""
+    ranks, late = log["score"].rank(), log["label"] == 1
+    n = int(late.sum())
+    return float((ranks[late].mean() - (n + 1) / 2) / max(len(log) - n, 1))
 
 
 def _in_window(made: Scene, window: timedelta) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.accuracy.run import ALARMS
-from rbnb.signals.quality import wilson
+from rbnb.signals.intervals import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -73,7 +73,7 @@ def where(
         one
         for one in outcomes
         if (not mode or one.scenario["mode"] == mode)
-        and (not kinds or one.scenario["kind"] in kinds)
+        and (not kinds or one.kind in kinds)
         and (not sizes or one.scenario["size"] in sizes)
         and (not family or one.scenario["family"] == family)
         and one.scenario["rows"] >= least
@@ -87,9 +87,11 @@ def alarmed(one: Outcome) -> bool:
 
 def correct(one: Outcome) -> bool:
     """Whether the verdict is right for the kind of scenario."""
-    kind = one.scenario["kind"]
+    kind = one.kind
     if one.error:
         return False
+    if kind == "slight":
+        return one.verdict != "inconclusive"
     if kind in ("healthy", "harmless"):
         return one.verdict == "healthy"
     if kind == "elsewhere":
@@ -147,6 +149,7 @@ def measures(outcomes: Sequence[Outcome]) -> dict[str, str]:
         "poisoned rows: median recall": _said(median(plain, "recall")),
         f"inconclusive, n ≥ {ENOUGH:,}": str(share(where(own, least=ENOUGH), _open)),
         f"inconclusive, n < {ENOUGH:,}": str(share([o for o in own if o.scenario["rows"] < ENOUGH], _open)),
+        "drift without much effect: paged": str(share(where(outcomes, kinds=["slight"]), alarmed)),
         "other modes' faults: healthy or referred": str(share(where(outcomes, kinds=["elsewhere"]), correct)),
         "two faults at once: one named or referred": str(share(where(outcomes, kinds=["mixed"]), correct)),
         "errors": str(share(outcomes, lambda one: bool(one.error))),

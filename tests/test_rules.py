@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rbnb.errors import UsageError
-from rbnb.signals.rules import parse_rule
+from rbnb.signals.quality.rules import parse_rule
 
 N = np.nan
 COLUMNS = {

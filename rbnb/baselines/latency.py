@@ -22,8 +22,9 @@ from rbnb.baselines.usual import usual_on_grid
 from rbnb.baselines.windows import HOUR, Measured, Walk, touching, windows_of
 from rbnb.model import Signal
 from rbnb.signals.baseline import WEEK, Expectation, fewer, seasonal_period
-from rbnb.signals.episode import detect_episode, persistence
-from rbnb.signals.latency import quantile_levels, quantile_ratio, share
+from rbnb.signals.intervals import quantile_levels, share
+from rbnb.signals.latency.episode import detect_episode, persistence
+from rbnb.signals.latency.slowness import quantile_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

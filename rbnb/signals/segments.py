@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rbnb.model import SegmentShare
-from rbnb.signals.latency import ratio_interval
+from rbnb.signals.intervals import ratio_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

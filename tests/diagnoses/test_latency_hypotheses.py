@@ -10,7 +10,7 @@ import pytest
 from rbnb.diagnoses.latency.hypotheses import hypotheses
 from rbnb.diagnoses.latency.measure import LatencySettings
 from rbnb.model import SegmentShare, Signal
-from rbnb.signals.components import ComponentShift
+from rbnb.signals.latency.components import ComponentShift
 
 ONSET, BUCKET = 1_800_000, 300
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbnb.signals.components import component_shifts, deepest, descendants
+from rbnb.signals.latency.components import component_shifts, deepest, descendants
 
 STEP, N = 300, 96
 SINCE = (N - 24) * STEP

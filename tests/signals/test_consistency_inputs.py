@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbnb.signals.consistency_departures import departure_signal, departure_stretch, departures
-from rbnb.signals.consistency_encoding import explain_scores, name_encoding
-from rbnb.signals.consistency_expected import fit_score_model, to_link
-from rbnb.signals.consistency_skew import measure_skew
+from rbnb.signals.consistency.departures import departure_signal, departure_stretch, departures
+from rbnb.signals.consistency.encoding import explain_scores, name_encoding
+from rbnb.signals.consistency.expected import fit_score_model, to_link
+from rbnb.signals.consistency.skew import measure_skew
 
 KINDS = {"feature_amount": "numerical", "feature_hour": "numerical", "feature_plan": "categorical"}
 PLANS = {"a": 1.2, "b": -0.8, "c": 0.3, "d": -0.2}

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbnb.signals.consistency_calibration import calibration_bias, calibration_error, reliability
-from rbnb.signals.consistency_metamorphic import (
+from rbnb.signals.consistency.calibration import calibration_bias, calibration_error, reliability
+from rbnb.signals.consistency.metamorphic import (
     broken_pairs,
     invariance_violations,
     monotone_violations,
     perturbations,
 )
-from rbnb.signals.consistency_outputs import (
+from rbnb.signals.consistency.outputs import (
     cuts_by,
     decision_gap,
     effective_threshold,
@@ -21,7 +21,7 @@ from rbnb.signals.consistency_outputs import (
     repeated_scores,
     score_shift,
 )
-from rbnb.signals.consistency_repeats import fingerprints
+from rbnb.signals.consistency.repeats import fingerprints
 
 NOW = np.arange(1000) >= 500
 

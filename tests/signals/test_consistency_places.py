@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rbnb.signals.consistency_places import rank_places, stretch_of, stretch_of_gain, worst_place
+from rbnb.signals.consistency.places import rank_places, stretch_of, stretch_of_gain, worst_place
 
 
 def scene(seed, where, onset, rate=0.3, end=86_400, n=3000, ended=None):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbnb.signals.consistency_repeats import (
+from rbnb.signals.consistency.repeats import (
     differs,
     excess_share,
     fingerprints,

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from rbnb.signals.concentration import gatherings
-from rbnb.signals.duplicates import conflicting, copies, near_copies, nearest_distance, same_features
-from rbnb.signals.groups import candidate_groups, make_cells
-from rbnb.signals.outliers import cluster_shape, far_out, foreign_distance
+from rbnb.signals.poisoning.concentration import gatherings
+from rbnb.signals.poisoning.duplicates import conflicting, copies, near_copies, nearest_distance, same_features
+from rbnb.signals.poisoning.groups import candidate_groups, make_cells
+from rbnb.signals.poisoning.outliers import cluster_shape, far_out, foreign_distance
 
 
 def test_copies_are_those_that_pandas_counts():

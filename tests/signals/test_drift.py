@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy.spatial import distance
 
-from rbnb.signals import chance, drift
-from rbnb.signals.bins import labels, make_bins, numbers
-from rbnb.signals.effects import expected_effect, mean_shift, share_shift
+from rbnb.signals import chance
+from rbnb.signals.drift import distances as drift
+from rbnb.signals.drift.bins import labels, make_bins, numbers
+from rbnb.signals.drift.effects import expected_effect, mean_shift, share_shift
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(10, 2, 3000)

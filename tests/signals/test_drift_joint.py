@@ -5,11 +5,11 @@ import pytest
 import scipy.stats as st
 from sklearn.decomposition import PCA
 
-from rbnb.signals.gate import missing_rise, renamed_share, repeated_rise, unit_share
-from rbnb.signals.label_shift import mixture_misfit, mixture_rate
-from rbnb.signals.multivariate import correlation_change, normal_scores, reconstruction_shift
-from rbnb.signals.stretch import find_stretch
-from rbnb.signals.surrogate import feature_effect, feature_reach, fit_surrogate, unexplained
+from rbnb.signals.drift.gate import missing_rise, renamed_share, repeated_rise, unit_share
+from rbnb.signals.drift.label_shift import mixture_misfit, mixture_rate
+from rbnb.signals.drift.multivariate import correlation_change, normal_scores, reconstruction_shift
+from rbnb.signals.drift.stretch import find_stretch
+from rbnb.signals.drift.surrogate import feature_effect, feature_reach, fit_surrogate, unexplained
 
 RNG = np.random.default_rng(11)
 

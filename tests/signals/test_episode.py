@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rbnb.signals.baseline import DAY, seasonal_expectation
-from rbnb.signals.episode import _maximal, detect_episode, persistence
+from rbnb.signals.latency.episode import _maximal, detect_episode, persistence
 
 BUCKET, N = 300, 96
 NOISE = 0.15

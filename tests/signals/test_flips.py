@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from rbnb.signals.flips import find_flipped, flip_signals
-from rbnb.signals.groups import candidate_groups, make_cells
+from rbnb.signals.poisoning.flips import find_flipped, flip_signals
+from rbnb.signals.poisoning.groups import candidate_groups, make_cells
 
 DAY = 86_400
 

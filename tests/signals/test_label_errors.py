@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from poisoning_fixture import KINDS, training
 
-from rbnb.signals.label_errors import assign_folds, class_pairs, fit_model, label_issues, out_of_fold, predict
-from rbnb.signals.training_rows import learn_encoding
+from rbnb.signals.poisoning.label_errors import assign_folds, class_pairs, fit_model, label_issues, out_of_fold, predict
+from rbnb.signals.poisoning.training_rows import learn_encoding
 
 
 @pytest.fixture(scope="module")

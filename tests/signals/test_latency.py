@@ -10,17 +10,8 @@ import pytest
 from scipy import stats
 
 from rbnb.model import Signal
-from rbnb.signals.latency import (
-    burn_rates,
-    equal_load,
-    equal_mix,
-    quantile_levels,
-    quantile_ratio,
-    ratio_interval,
-    share,
-    stage_excess,
-    tail_only,
-)
+from rbnb.signals.intervals import quantile_levels, ratio_interval, share
+from rbnb.signals.latency.slowness import burn_rates, equal_load, equal_mix, quantile_ratio, stage_excess, tail_only
 
 LEVELS = [0.5, 0.95, 0.99]
 

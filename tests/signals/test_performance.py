@@ -6,8 +6,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_absolute_error, roc_auc_score
 
 from rbnb.model import Signal
-from rbnb.signals import performance as perf
-from rbnb.signals.calibration import (
+from rbnb.signals.drift import performance as perf
+from rbnb.signals.drift.calibration import (
     calibrate,
     concept_shift,
     estimated_accuracy,

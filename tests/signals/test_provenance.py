@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rbnb.signals.counterfactual import compare_models, refit, trigger_effect
-from rbnb.signals.groups import make_cells
-from rbnb.signals.provenance import (
+from rbnb.signals.poisoning.counterfactual import compare_models, refit, trigger_effect
+from rbnb.signals.poisoning.groups import make_cells
+from rbnb.signals.poisoning.provenance import (
     blast_radius,
     label_rates,
     out_of_order,

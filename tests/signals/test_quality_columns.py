@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rbnb.signals.quality_categories import categorical_suspicions, plain_value, renamed
-from rbnb.signals.quality_columns import learned_range, numerical_suspicions, repeated_values
-from rbnb.signals.quality_units import clock_suspicion, factor_name, shape_kept, swap_suspicion, unit_suspicion
+from rbnb.signals.quality.categories import categorical_suspicions, plain_value, renamed
+from rbnb.signals.quality.columns import learned_range, numerical_suspicions, repeated_values
+from rbnb.signals.quality.units import clock_suspicion, factor_name, shape_kept, swap_suspicion, unit_suspicion
 
 SHAPES = {
     "lognormal": lambda rng, n: rng.lognormal(3, 0.9, n).round(2),

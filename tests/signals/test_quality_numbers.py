@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rbnb.signals.quality import distance, share_excess, shifted_decisions, wilson
-from rbnb.signals.quality_scan import expected_rates, overdispersion, scan
+from rbnb.signals.intervals import wilson
+from rbnb.signals.quality.scan import expected_rates, overdispersion, scan
+from rbnb.signals.quality.shares import distance, share_excess, shifted_decisions
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (37, 1000)])

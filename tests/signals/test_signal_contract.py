@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from rbnb.model import Signal
-from rbnb.signals import baseline, components, episode, latency, segments
+from rbnb.signals import baseline, segments
 from rbnb.signals.baseline import DAY, seasonal_expectation
+from rbnb.signals.latency import components, episode
+from rbnb.signals.latency import slowness as latency
 
 RNG = np.random.default_rng(1)
 TIMES = np.arange(0, 2 * DAY, 300)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbnb.signals.training_rows import as_numbers, as_texts, distance_space, learn_encoding
+from rbnb.signals.poisoning.training_rows import as_numbers, as_texts, distance_space, learn_encoding
 
 KINDS = {"n": "numerical", "c": "categorical"}
 

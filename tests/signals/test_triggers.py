@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from rbnb.signals.training_rows import learn_encoding
-from rbnb.signals.triggers import find_triggers, make_items, trigger_signals
+from rbnb.signals.poisoning.training_rows import learn_encoding
+from rbnb.signals.poisoning.triggers import find_triggers, make_items, trigger_signals
 
 KINDS = {"amount": "numerical", "age": "numerical", "shop": "categorical", "way": "categorical"}
 

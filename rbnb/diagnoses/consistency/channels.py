@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rbnb.signals.consistency_places import Stretch, rank_places, worst_place
+from rbnb.signals.consistency.places import Stretch, rank_places, worst_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rbnb.model import SegmentShare, Signal
-    from rbnb.signals.consistency_repeats import Pairs
+    from rbnb.signals.consistency.repeats import Pairs
 
     Flags = NDArray[np.bool_]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rbnb.signals.consistency_calibration import calibration_bias, calibration_error
-from rbnb.signals.consistency_metamorphic import invariance_violations, monotone_violations
+from rbnb.signals.consistency.calibration import calibration_bias, calibration_error
+from rbnb.signals.consistency.metamorphic import invariance_violations, monotone_violations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

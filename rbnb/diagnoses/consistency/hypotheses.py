@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rbnb.diagnoses.consistency.channels import Channel
     from rbnb.diagnoses.consistency.measure import OutputInconsistency
     from rbnb.model import HypothesisStatus
-    from rbnb.signals.consistency_encoding import Encoding
+    from rbnb.signals.consistency.encoding import Encoding
 
 __all__ = ["hypotheses", "place_kind"]
 

@@ -26,10 +26,10 @@ from rbnb.diagnoses.consistency.declared import calibration_signals, declared_si
 from rbnb.diagnoses.consistency.replaying import Replay, run_replay
 from rbnb.model import NotMeasured, Signal
 from rbnb.scope import describe
-from rbnb.signals.consistency_departures import Departure, departure_signal, departure_stretch, departures
-from rbnb.signals.consistency_encoding import Encoding, explain_scores
-from rbnb.signals.consistency_expected import ScoreModel, fit_score_model, supported, to_link
-from rbnb.signals.consistency_outputs import (
+from rbnb.signals.consistency.departures import Departure, departure_signal, departure_stretch, departures
+from rbnb.signals.consistency.encoding import Encoding, explain_scores
+from rbnb.signals.consistency.expected import ScoreModel, fit_score_model, supported, to_link
+from rbnb.signals.consistency.outputs import (
     Cut,
     cuts_by,
     decision_gap,
@@ -37,9 +37,9 @@ from rbnb.signals.consistency_outputs import (
     repeated_scores,
     score_shift,
 )
-from rbnb.signals.consistency_repeats import Pairs, excess_share, fingerprints, pair_repeats, repeat_signals
-from rbnb.signals.consistency_skew import Skew, measure_skew
-from rbnb.signals.latency import share
+from rbnb.signals.consistency.repeats import Pairs, excess_share, fingerprints, pair_repeats, repeat_signals
+from rbnb.signals.consistency.skew import Skew, measure_skew
+from rbnb.signals.intervals import share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from rbnb.data import Extent, ModelData
     from rbnb.model import SegmentShare
     from rbnb.scope import Scope
-    from rbnb.signals.consistency_places import Stretch
+    from rbnb.signals.consistency.places import Stretch
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]

@@ -14,9 +14,9 @@ import numpy as np
 
 from rbnb.model import NotMeasured, Signal
 from rbnb.replay import MinimalPair, ask, minimise
-from rbnb.signals.consistency_metamorphic import broken_pairs, perturbations
-from rbnb.signals.consistency_repeats import differs
-from rbnb.signals.latency import share
+from rbnb.signals.consistency.metamorphic import broken_pairs, perturbations
+from rbnb.signals.consistency.repeats import differs
+from rbnb.signals.intervals import share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ import numpy as np
 from rbnb import plots
 from rbnb.diagnoses.consistency.channels import member
 from rbnb.plots.consistency import flips_by_distance
-from rbnb.signals.consistency_calibration import reliability
-from rbnb.signals.consistency_expected import to_link
-from rbnb.signals.latency import share
+from rbnb.signals.consistency.calibration import reliability
+from rbnb.signals.consistency.expected import to_link
+from rbnb.signals.intervals import share
 from rbnb.view import Table, columns
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rbnb.signals.stretch import Stretch, find_stretch
+from rbnb.signals.drift.stretch import Stretch, find_stretch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rbnb.signals.bins import Bins
+    from rbnb.signals.drift.bins import Bins
 
     Floats = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rbnb.signals.bins import Bins, make_bins
 from rbnb.signals.chance import holm, kolmogorov_tail, overdispersion
-from rbnb.signals.drift import (
+from rbnb.signals.drift.bins import Bins, make_bins
+from rbnb.signals.drift.distances import (
     category_fold,
     jensen_shannon,
     kolmogorov_smirnov,
@@ -21,9 +21,9 @@ from rbnb.signals.drift import (
     stability_index,
     wasserstein,
 )
-from rbnb.signals.gate import missing_rise, renamed_share, repeated_rise, unit_share
-from rbnb.signals.multivariate import correlation_change, reconstruction_shift
-from rbnb.signals.surrogate import Surrogate, feature_effect, feature_reach, fit_surrogate
+from rbnb.signals.drift.gate import missing_rise, renamed_share, repeated_rise, unit_share
+from rbnb.signals.drift.multivariate import correlation_change, reconstruction_shift
+from rbnb.signals.drift.surrogate import Surrogate, feature_effect, feature_reach, fit_surrogate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

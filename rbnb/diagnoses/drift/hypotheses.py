@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Cause
-from rbnb.signals.bins import make_bins
-from rbnb.signals.label_shift import mixture_misfit, mixture_rate
+from rbnb.signals.drift.bins import make_bins
+from rbnb.signals.drift.label_shift import mixture_misfit, mixture_rate
 from rbnb.times import format_duration
 
 if TYPE_CHECKING:

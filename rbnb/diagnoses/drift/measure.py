@@ -25,8 +25,8 @@ from rbnb.diagnoses.drift.places import ranked, served_shift
 from rbnb.diagnoses.drift.rows import Compared
 from rbnb.diagnoses.drift.trust import amounts, gate
 from rbnb.model import NotMeasured, Signal
-from rbnb.signals.bins import make_bins
-from rbnb.signals.latency import share
+from rbnb.signals.drift.bins import make_bins
+from rbnb.signals.intervals import share
 
 if TYPE_CHECKING:
     import pandas as pd

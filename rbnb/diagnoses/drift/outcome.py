@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals import performance as perf
-from rbnb.signals.bins import labels, make_bins, numbers
-from rbnb.signals.calibration import (
+from rbnb.signals.chance import Z95
+from rbnb.signals.drift import performance as perf
+from rbnb.signals.drift.bins import labels, make_bins, numbers
+from rbnb.signals.drift.calibration import (
     Calibrator,
     calibrate,
     concept_shift,
@@ -26,9 +27,8 @@ from rbnb.signals.calibration import (
     odds_offset,
     within_outcome_shift,
 )
-from rbnb.signals.chance import Z95
-from rbnb.signals.drift import stability_index
-from rbnb.signals.effects import between_chunks, mean_shift, share_shift
+from rbnb.signals.drift.distances import stability_index
+from rbnb.signals.drift.effects import between_chunks, mean_shift, share_shift
 
 if TYPE_CHECKING:
     import pandas as pd

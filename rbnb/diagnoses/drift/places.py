@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.bins import labels
+from rbnb.signals.drift.bins import labels
+from rbnb.signals.drift.surrogate import unexplained
 from rbnb.signals.segments import rank_segments
-from rbnb.signals.surrogate import unexplained
 
 if TYPE_CHECKING:
     import pandas as pd

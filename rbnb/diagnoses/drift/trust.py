@@ -13,9 +13,9 @@ import numpy as np
 
 from rbnb.data import DAY
 from rbnb.model import Signal
-from rbnb.signals.drift import kolmogorov_smirnov
-from rbnb.signals.gate import missing_rise
-from rbnb.signals.latency import share
+from rbnb.signals.drift.distances import kolmogorov_smirnov
+from rbnb.signals.drift.gate import missing_rise
+from rbnb.signals.intervals import share
 
 if TYPE_CHECKING:
     from rbnb.diagnoses.drift.measure import DataDrift

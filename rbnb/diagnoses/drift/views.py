@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rbnb import plots
 from rbnb.plots.drift import distribution, feature_ranking
-from rbnb.signals.bins import make_bins
-from rbnb.signals.drift import psi_by_chance
+from rbnb.signals.drift.bins import make_bins
+from rbnb.signals.drift.distances import psi_by_chance
 from rbnb.times import format_duration
 from rbnb.view import Note, Table, columns
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rbnb.diagnoses.latency.measure import LatencySpike
     from rbnb.model import HypothesisStatus, SegmentShare, Signal
-    from rbnb.signals.components import ComponentShift
+    from rbnb.signals.latency.components import ComponentShift
 
 __all__ = ["hypotheses"]
 

@@ -23,16 +23,15 @@ from rbnb.diagnoses.latency.trust import latency_drop, reference_trust
 from rbnb.errors import DataError
 from rbnb.model import NotMeasured, Signal
 from rbnb.signals.baseline import DAY, WEEK, fewer, seasonal_expectation, seasonal_period
-from rbnb.signals.components import ComponentShift, component_shifts, deepest
-from rbnb.signals.episode import Episode, detect_episode, persistence
-from rbnb.signals.latency import (
+from rbnb.signals.intervals import quantile_levels, share
+from rbnb.signals.latency.components import ComponentShift, component_shifts, deepest
+from rbnb.signals.latency.episode import Episode, detect_episode, persistence
+from rbnb.signals.latency.slowness import (
     BURN_PAIRS,
     burn_rates,
     equal_load,
     equal_mix,
-    quantile_levels,
     quantile_ratio,
-    share,
     stage_excess,
     tail_only,
 )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rbnb.model import Signal
-from rbnb.signals.latency import share
+from rbnb.signals.intervals import share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rbnb.diagnoses.latency.measure import LatencySpike
     from rbnb.model import Cause
     from rbnb.plots import Figure
-    from rbnb.signals.components import ComponentShift
+    from rbnb.signals.latency.components import ComponentShift
 
 __all__ = [
     "change_table",

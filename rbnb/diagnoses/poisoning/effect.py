@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.counterfactual import compare_models, refit, trigger_effect
-from rbnb.signals.flips import find_flipped
-from rbnb.signals.groups import Group, make_cells
-from rbnb.signals.label_errors import fit_model, predict
+from rbnb.signals.poisoning.counterfactual import compare_models, refit, trigger_effect
+from rbnb.signals.poisoning.flips import find_flipped
+from rbnb.signals.poisoning.groups import Group, make_cells
+from rbnb.signals.poisoning.label_errors import fit_model, predict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

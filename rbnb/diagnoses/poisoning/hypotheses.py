@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from rbnb.diagnoses.poisoning.measure import Poisoning
     from rbnb.diagnoses.poisoning.table import Training
     from rbnb.model import HypothesisStatus
-    from rbnb.signals.flips import Flipped
-    from rbnb.signals.groups import Group
+    from rbnb.signals.poisoning.flips import Flipped
+    from rbnb.signals.poisoning.groups import Group
 
     Mask = NDArray[np.bool_]
 

@@ -23,16 +23,16 @@ from rbnb.diagnoses.poisoning.suspects import Evidence, Structure, Teaching, hel
 from rbnb.diagnoses.poisoning.table import Training, prepare
 from rbnb.diagnoses.poisoning.vouching import Vouched, gap_share, vouching
 from rbnb.model import NotMeasured, SegmentShare, Signal
-from rbnb.signals.flips import flip_signals
-from rbnb.signals.label_errors import class_pairs, label_issues
-from rbnb.signals.latency import share
-from rbnb.signals.provenance import (
+from rbnb.signals.intervals import share
+from rbnb.signals.poisoning.flips import flip_signals
+from rbnb.signals.poisoning.label_errors import class_pairs, label_issues
+from rbnb.signals.poisoning.provenance import (
     blast_radius,
     label_rates,
     volumes,
 )
-from rbnb.signals.training_rows import as_numbers, as_texts
-from rbnb.signals.triggers import trigger_signals
+from rbnb.signals.poisoning.training_rows import as_numbers, as_texts
+from rbnb.signals.poisoning.triggers import trigger_signals
 
 if TYPE_CHECKING:
     import pandas as pd

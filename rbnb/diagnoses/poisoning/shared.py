@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import SegmentShare
-from rbnb.signals.latency import share
-from rbnb.signals.triggers import make_items
+from rbnb.signals.intervals import share
+from rbnb.signals.poisoning.triggers import make_items
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rbnb.signals.concentration import gatherings
-from rbnb.signals.duplicates import conflicting, copies, near_copies, nearest_distance, same_features
-from rbnb.signals.flips import find_flipped
-from rbnb.signals.label_errors import assign_folds, out_of_fold
-from rbnb.signals.outliers import cluster_shape, far_out, foreign_distance
-from rbnb.signals.training_rows import distance_space
-from rbnb.signals.triggers import find_triggers, make_items
+from rbnb.signals.poisoning.concentration import gatherings
+from rbnb.signals.poisoning.duplicates import conflicting, copies, near_copies, nearest_distance, same_features
+from rbnb.signals.poisoning.flips import find_flipped
+from rbnb.signals.poisoning.label_errors import assign_folds, out_of_fold
+from rbnb.signals.poisoning.outliers import cluster_shape, far_out, foreign_distance
+from rbnb.signals.poisoning.training_rows import distance_space
+from rbnb.signals.poisoning.triggers import find_triggers, make_items
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from rbnb.diagnoses.poisoning.measure import PoisoningSettings
     from rbnb.diagnoses.poisoning.table import Training
     from rbnb.model import Signal
-    from rbnb.signals.concentration import Gathering
-    from rbnb.signals.flips import Flipped
-    from rbnb.signals.triggers import Items, Trigger
+    from rbnb.signals.poisoning.concentration import Gathering
+    from rbnb.signals.poisoning.flips import Flipped
+    from rbnb.signals.poisoning.triggers import Items, Trigger
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rbnb.signals.groups import candidate_groups, make_cells
-from rbnb.signals.training_rows import as_numbers, as_texts, learn_encoding
+from rbnb.signals.poisoning.groups import candidate_groups, make_cells
+from rbnb.signals.poisoning.training_rows import as_numbers, as_texts, learn_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from rbnb.signals.groups import Cells, Group
-    from rbnb.signals.training_rows import Encoding
+    from rbnb.signals.poisoning.groups import Cells, Group
+    from rbnb.signals.poisoning.training_rows import Encoding
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.model import Signal
-from rbnb.signals.latency import share
-from rbnb.signals.provenance import out_of_order, repeated_ids, unknown_batches, unnamed
+from rbnb.signals.intervals import share
+from rbnb.signals.poisoning.provenance import out_of_order, repeated_ids, unknown_batches, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ import numpy as np
 
 from rbnb.model import Signal
 from rbnb.signals.baseline import seasonal_expectation
-from rbnb.signals.quality_scan import scan
+from rbnb.signals.quality.scan import scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

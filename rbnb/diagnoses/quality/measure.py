@@ -25,7 +25,7 @@ from rbnb.diagnoses.quality.schema import SchemaBreak, schema_breaks
 from rbnb.diagnoses.quality.suspects import suspicions
 from rbnb.diagnoses.quality.troubles import Trouble, find_troubles
 from rbnb.model import NotMeasured, Signal
-from rbnb.signals.quality import distance, share_excess, shifted_decisions
+from rbnb.signals.quality.shares import distance, share_excess, shifted_decisions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rbnb.signals.quality_scan import Stretch, expected_rates, overdispersion, scan
+from rbnb.signals.quality.scan import Stretch, expected_rates, overdispersion, scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rbnb.signals.quality import distance
+from rbnb.signals.quality.shares import distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

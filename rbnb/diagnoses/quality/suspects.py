@@ -10,10 +10,10 @@ import numpy as np
 from rbnb.diagnoses.quality.rows import Compared, numbers, texts
 from rbnb.errors import UsageError
 from rbnb.model import NotMeasured
-from rbnb.signals.quality_categories import categorical_suspicions
-from rbnb.signals.quality_columns import Suspicion, numerical_suspicions
-from rbnb.signals.quality_units import clock_suspicion, swap_suspicion, unit_suspicion
-from rbnb.signals.rules import parse_rule
+from rbnb.signals.quality.categories import categorical_suspicions
+from rbnb.signals.quality.columns import Suspicion, numerical_suspicions
+from rbnb.signals.quality.rules import parse_rule
+from rbnb.signals.quality.units import clock_suspicion, swap_suspicion, unit_suspicion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rbnb.diagnoses.quality.rows import LEARN, numbers
-from rbnb.signals.quality import share_excess
-from rbnb.signals.quality_units import shape_kept, swap_kept
+from rbnb.signals.quality.shares import share_excess
+from rbnb.signals.quality.units import shape_kept, swap_kept
 from rbnb.signals.segments import rank_segments
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from rbnb.diagnoses.quality.rows import Compared
     from rbnb.model import SegmentShare, Signal
-    from rbnb.signals.quality_columns import Suspicion
-    from rbnb.signals.quality_scan import Stretch
+    from rbnb.signals.quality.columns import Suspicion
+    from rbnb.signals.quality.scan import Stretch
 
     Marks = NDArray[np.bool_]
 

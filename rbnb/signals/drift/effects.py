@@ -1,0 +1,242 @@
+"""What a shift means for the prediction: how far scores moved, and how far a feature's shift lets one expect it.
+
+A feature may drift with certainty and change nothing, because the model hardly uses it. Its effect is the
+change of its bins' shares times the mean score of each bin in the reference: what the mean score would be
+if only this feature had moved, and everything else had stayed as it goes with it. It needs no access to the
+model. Rules: in standard deviations of the reference's scores, so that models can be compared; real days
+differ more than chance, so the spread between days is part of every interval.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rbnb.model import Signal
+from rbnb.signals.chance import Z95, t_quantile
+from rbnb.signals.drift.bins import Bins, make_bins, numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["between_chunks", "expected_effect", "mean_shift", "share_shift"]
+
+_FEWEST = 20
+
+
+def between_chunks(values: Floats, errors: Floats) -> tuple[float, float]:
+    """Return the spread between stretches beyond chance, and the factor that makes a 95 % interval of it.
+
+    Parameters
+    ----------
+    values, errors
+        A number a stretch of the reference, and its standard error by chance.
+
+    Returns
+    -------
+    tuple of float
+        Standard deviation between stretches (0 where chance explains all of it, or there are fewer than
+        three), and Student's 97.5 % quantile for so many. DerSimonian & Laird (1986), Controlled Clinical
+        Trials 7, 177, in its unweighted form.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spread, factor = between_chunks(np.array([0.0, 10.0, 20.0]), np.array([0.1, 0.1, 0.1]))
+    >>> round(spread)
+    10
+    """
+    known = np.isfinite(values) & np.isfinite(errors)
+    value, error = values[known], errors[known]
+    if len(value) < 3:
+        return 0.0, Z95
+    variance = float(value.var(ddof=1)) - float((error**2).mean())
+    return math.sqrt(max(variance, 0.0)), t_quantile(0.975, len(value) - 1)
+
+
+def widened(error: float, spread: tuple[float, float], stretches: tuple[float, float]) -> float:
+    """Return half a 95 % interval: chance, and the spread between stretches on both sides.
+
+    Parameters
+    ----------
+    error
+        Standard error by chance.
+    spread
+        As from `between_chunks`.
+    stretches
+        How many the current side and the reference hold.
+    """
+    each = spread[0] ** 2 * sum(1 / max(count, 1.0) for count in stretches)
+    return math.sqrt((Z95 * error) ** 2 + spread[1] ** 2 * each)
+
+
+def mean_shift(
+    reference: Any,  # noqa: ANN401 - any column
+    current: Any,  # noqa: ANN401 - any column
+    *,
+    spread: tuple[float, float] = (0.0, Z95),
+    stretches: tuple[float, float] = (1.0, 1.0),
+    name: str = "score_shift",
+    where: str = "",
+) -> Signal:
+    """Measure how far the mean has moved, in standard deviations of the reference.
+
+    Parameters
+    ----------
+    reference, current
+        Scores, or any number.
+    spread
+        Between stretches of the reference, in the column's unit, as from `between_chunks`.
+    stretches
+        How many stretches the current side and the reference hold.
+
+    Returns
+    -------
+    Signal
+        Unit ``sd``; Welch's interval, widened by the spread between stretches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(1000.0)
+    >>> s = mean_shift(x, x + x.std())
+    >>> round(s.value, 2), round(s.interval[0], 2)
+    (1.0, 0.91)
+    """
+    before, now = numbers(reference), numbers(current)
+    a, b = before.finite, now.finite
+    method = "change of the mean over the reference's standard deviation"
+    if min(len(a), len(b)) < _FEWEST:
+        reason = f"{min(len(a), len(b)):,} usable values on one side, {_FEWEST} are needed"
+        return Signal(name, None, "sd", len(b), method, where=where, reason=reason)
+    deviation = float(a.std())
+    if not deviation:
+        reason = "every value in the reference is the same"
+        return Signal(name, None, "sd", len(b), method, where=where, reason=reason)
+    value = float(b.mean() - a.mean()) / deviation
+    error = math.sqrt(float(a.var()) / len(a) + float(b.var()) / len(b))
+    half = widened(error, spread, stretches) / deviation
+    method = f"{method}; n reference {len(a):,}"
+    return Signal(name, value, "sd", len(b), method, (value - half, value + half), where, 0.0, now.note())
+
+
+def share_shift(
+    reference: Any,  # noqa: ANN401 - a column of yes and no
+    current: Any,  # noqa: ANN401 - a column of yes and no
+    *,
+    spread: tuple[float, float] = (0.0, Z95),
+    stretches: tuple[float, float] = (1.0, 1.0),
+    name: str = "decision_shift",
+    where: str = "",
+) -> Signal:
+    """Measure how far a share has moved, as a difference of shares.
+
+    Parameters
+    ----------
+    reference, current
+        1 and 0 (or true and false); NaN where it is not known.
+    spread, stretches
+        As for `mean_shift`.
+
+    Returns
+    -------
+    Signal
+        Unit ``share``; Agresti & Caffo (2000), The American Statistician 54, 280, widened by the spread.
+
+    Examples
+    --------
+    >>> s = share_shift([1, 0] * 100, [1, 1, 1, 0] * 50)
+    >>> s.value, tuple(round(x, 2) for x in s.interval)
+    (0.25, (0.16, 0.34))
+    """
+    before, now = numbers(reference), numbers(current)
+    a, b = before.finite, now.finite
+    method = "difference of shares, Agresti-Caffo interval"
+    if min(len(a), len(b)) < _FEWEST:
+        reason = f"{min(len(a), len(b)):,} usable values on one side, {_FEWEST} are needed"
+        return Signal(name, None, "share", len(b), method, where=where, reason=reason)
+    value = float(b.mean() - a.mean())
+    p, q = ((part.sum() + 1) / (len(part) + 2) for part in (a, b))
+    error = math.sqrt(p * (1 - p) / (len(a) + 2) + q * (1 - q) / (len(b) + 2))
+    half, middle = widened(error, spread, stretches), float(q - p)
+    interval = (min(middle - half, value), max(middle + half, value))
+    reason = "; ".join(filter(None, (f"{a.mean():.3g} → {b.mean():.3g}", now.note())))
+    return Signal(name, value, "share", len(b), f"{method}; n reference {len(a):,}", interval, where, 0.0, reason)
+
+
+def expected_effect(
+    reference: Any,  # noqa: ANN401 - any column
+    current: Any,  # noqa: ANN401 - any column
+    scores: Any,  # noqa: ANN401 - a column of numbers
+    *,
+    kind: str = "numerical",
+    bins: Bins | int = 10,
+    inflation: float = 1.0,
+    name: str = "feature_effect",
+    where: str = "",
+) -> Signal:
+    """Measure how far the mean score is expected to move by this column's shift alone.
+
+    Parameters
+    ----------
+    reference, current
+        The column.
+    scores
+        The score (or the loss) of each row of the reference.
+    bins
+        How many, or bins that were made before.
+    inflation
+        By how much days differ more than chance.
+
+    Returns
+    -------
+    Signal
+        Change of each bin's share times the bin's mean score in the reference, in standard deviations of
+        the score. A bin that the reference hardly holds counts with the overall mean.
+
+    Notes
+    -----
+    It is an association, not a cause: columns that go together share one effect. Kitagawa (1955), JASA 50,
+    1168, for taking a difference of means apart into composition and rates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(1000.0)
+    >>> expected_effect(x, x[500:], x).value > 0.7, expected_effect(x, x[500:], np.tile([0, 1.0], 500)).value
+    (True, 0.0)
+    """
+    chosen = make_bins(reference, kind, bins) if isinstance(bins, int) else bins
+    method = "change of bin shares times mean score of each bin in the reference"
+    score = numbers(scores).column
+    usable = np.isfinite(score)
+    places = chosen.place(reference)
+    size = len(chosen.names)
+    now = chosen.count(current).astype(float)
+    deviation = float(score[usable].std()) if usable.any() else 0.0
+    if min(int(usable.sum()), int(now.sum())) < _FEWEST or not deviation:
+        reason = "too few scores in the reference, or all the same"
+        return Signal(name, None, "sd", int(now.sum()), method, where=where, reason=reason)
+    means = _bin_means(places[usable], score[usable], size)
+    before = np.bincount(places, minlength=size).astype(float)
+    q, p = before / before.sum(), now / now.sum()
+    value = float(((p - q) * means).sum()) / deviation
+    variance = sum(_variance(share, means) / count for share, count in ((p, now.sum()), (q, before.sum())))
+    half = Z95 * math.sqrt(inflation * variance) / deviation
+    method = f"{method}; n reference {int(before.sum()):,}"
+    return Signal(name, value, "sd", int(now.sum()), method, (value - half, value + half), where, 0.0)
+
+
+def _bin_means(places: NDArray[np.int64], scores: Floats, size: int) -> Floats:
+    counts = np.bincount(places, minlength=size)
+    sums = np.bincount(places, weights=scores, minlength=size)
+    # ten rows' worth of the overall mean, so that a bin with two rows does not speak loudly
+    return np.asarray((sums + 10 * scores.mean()) / (counts + 10), dtype=np.float64)
+
+
+def _variance(shares: Floats, means: Floats) -> float:
+    return float((shares * means**2).sum() - (shares * means).sum() ** 2)

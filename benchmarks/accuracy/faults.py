@@ -177,7 +177,7 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
         Family("timezone", _one(broken.TimeShift), (r"hours? (ahead|behind)",)),
         Family("renamed", _from_source(broken.Renamed), ("written otherwise",)),
         Family("unseen", _from_source(broken.Unseen), ("not what the model file expects", "never", "unknown")),
-        Family("stuck", _from_source(broken.Stuck), ("stuck", "in every row")),
+        Family("stuck", _from_source(broken.Stuck), ("stuck", "in every row", r" is -?[\d.]+$")),
         Family("text", _from_source(broken.TextNumbers), ("text", "string", "not a number")),
         Family("rule", _from_source(broken.RuleBroken), ("breaks the rule",)),
         Family("swapped", _one(broken.Swapped), ("exchanged",)),

@@ -46,8 +46,9 @@ class SampleRun(NamedTuple):
 def sample_run(tmp_path_factory):
     """`rbnb run latency_spike --model fraud-v3`, done once, in a workspace of its own."""
     root = tmp_path_factory.mktemp("sample")
-    for part in ("models", "fraud-v3"):
-        shutil.copytree(REPOSITORY / "data_samples" / part, root / part)
+    (root / "models").mkdir()
+    shutil.copy(REPOSITORY / "data_samples" / "models" / "fraud-v3.yaml", root / "models")
+    shutil.copytree(REPOSITORY / "data_samples" / "fraud-v3", root / "fraud-v3")
     (root / "rbnb.toml").write_text('[workspace]\nmodels = "models"\nreports = "reports"\n', encoding="utf-8")
     command = [RBNB, "run", "latency_spike", "--model", "fraud-v3", "--json"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=180)

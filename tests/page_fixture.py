@@ -288,7 +288,7 @@ def notebook(*, payload="b", charts=None):
 def record(**changes):
     """Return the run record of the incident, with fields changed."""
     base = {
-        "record_version": "1.0",
+        "record_version": "1.1",
         "incident": "INC-20261122-01",
         "run": "01-latency_spike",
         "template": {"name": "latency_spike", "version": "1.0.0", "digest": "sha256:" + "9c1f" * 16},

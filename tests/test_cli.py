@@ -154,7 +154,7 @@ def test_a_file_of_parameters_is_held_to_the_same_rules(type_in, good, tmp_path,
 WORKSPACES = {
     "no TOML": ("[workspace\n", "is not TOML"),
     "a key twice": ("[workspace]\nmodels='a'\nmodels='b'\n", "is not TOML"),
-    "unknown key": ("[workspace]\nmodel='a'\n", "workspace.model: is not a known key; allowed here: models, policies"),
+    "unknown key": ("[workspace]\nmodel='a'\n", "workspace.model: is not a known key; allowed here: baselines, models, policies"),
     "wrong type": ("[workspace]\nmodels=3\n", "workspace.models"),
     "not text": (b"\xff\xfe\x00", "cannot be read"),
 }
@@ -181,7 +181,7 @@ def test_outside_a_workspace_one_is_told_how_to_get_one(type_in, tmp_path):
 MODELS = {
     "unknown key": ({"onwer": "x"}, "onwer: is not a known key; allowed here:"),
     "wrong name": ({"name": "other"}, "they must agree"),
-    "unknown action": ({"actions": ["rollback_versio"]}, "did you mean rollback_version?"),
+    "unknown action": ({"actions": ["rollback_versio"]}, "did you mean rollback_version"),
     "unknown threshold": ({"thresholds": {"latency_p98.breach": 1.0}}, "latency_p9"),
     "no such quantile": ({"slo": {"latency_ms": {"p98": 10}}}, "slo.latency_ms"),
     "two ways": ({"reference": {"window": "P1D", "start": "2026-01-01T00:00:00Z"}}, "either a window, or both"),

@@ -299,7 +299,10 @@ UNLOCKED = table(section(OWN, "3. Everything else"))[1:]
 ASK = """
 import json, sys
 from rbnb.case import Case
-print(json.dumps({name: [item.what for item in Case.open("latency_spike", model=name).latency_spike().not_measured]
+from rbnb.diagnoses.latency import LatencySpike
+def absent(name):
+    return [item.what for item in Case.open("latency_spike", model=name).diagnose(LatencySpike).not_measured]
+print(json.dumps({name: absent(name)
                   for name in sys.argv[1:]}))
 """
 

@@ -236,9 +236,15 @@ def _model(months: Sequence[Month], model: str) -> str:
         "estimated AUC",
     ]
     close = [number for number, one in blind.items() if (off := _off(one)) is not None and off <= _CLOSE]
-    told = f"Without outcomes, the estimated accuracy is within {_CLOSE} of the truth in {len(close)} of {len(blind)} months."
+    told = f"Without outcomes, the estimated accuracy is within {_CLOSE} of the truth in {len(close)} of {len(blind)}"
     said = "\n".join(f"- {text}" for text in next(iter(blind.values())).not_measured)
-    parts = [f"### `{model}`", before, table(header, rows), f"{told} What the page says it did not measure:", said]
+    parts = [
+        f"### `{model}`",
+        before,
+        table(header, rows),
+        f"{told} months. What the page says it did not measure:",
+        said,
+    ]
     return "\n\n".join(parts) + "\n"
 
 

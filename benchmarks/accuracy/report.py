@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.accuracy.flights import Month, known
 from benchmarks.accuracy.run import ALARMS, HARM, LARGEST_LOG
-from benchmarks.accuracy.scenarios import MODES, SEEDS
+from benchmarks.accuracy.scenarios import MODES, SEEDS, grid
 from benchmarks.accuracy.score import (
     alarmed,
     correct,
@@ -124,7 +124,9 @@ def _promises(outcomes: Sequence[Outcome]) -> str:
 
 def _modes(outcomes: Sequence[Outcome]) -> str:
     counts = ", ".join(f"{len(where(outcomes, kinds=[kind]))} {kind}" for kind in _KINDS)
-    return f"## Every measure\n\n{len(outcomes)} scenarios: {counts}.\n\n{table_of_modes(outcomes)}\n"
+    missing = len(grid()) - len(outcomes)
+    partly = f" **{missing} of the {len(grid())} scenarios of the grid were not run.**" if missing else ""
+    return f"## Every measure\n\n{len(outcomes)} scenarios: {counts}.{partly}\n\n{table_of_modes(outcomes)}\n"
 
 
 #: How far an estimate of accuracy may be off.

@@ -33,7 +33,8 @@ CAUSE_FIELDS = ("at", "evidence", "explains", "kind", "name", "score", "status",
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>[a-z][a-z0-9_]*)(?:\.(?P<part>[a-z][a-z0-9_]*))?\}")
 _THOUSANDS = "\u202f"  # narrow, and never broken at the end of a line
-_BARE = ("", "count", "robust z", "text")  # units that say nothing a reader would miss
+#: Units that say nothing a reader would miss: the signal's name says them.
+_BARE = ("", "count", "robust z", "text", "psi", "auc", "distance", "brier", "correlation")
 _LONGEST = 1e7  # minutes; beyond some twenty years a duration is a mistake, and is shown as a bare number
 
 

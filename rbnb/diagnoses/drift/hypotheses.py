@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rbnb.diagnoses.drift.places import in_slice
 from rbnb.model import Cause
 from rbnb.signals.drift.bins import make_bins
+from rbnb.signals.drift.calibration import concept_shift
 from rbnb.signals.drift.label_shift import mixture_misfit, mixture_rate
 from rbnb.times import format_duration
 
@@ -67,7 +69,7 @@ def hypotheses(drift: DataDrift) -> list[Cause]:
         return []
     label = _label(drift)
     explained = label is not None and label.status == "supported"
-    causes = [*_served(drift), *_correlation(drift), *_concept(drift, label)]
+    causes = [*_served(drift), *_correlation(drift), *(_concept_there(drift) or _concept(drift, label))]
     causes += [label] if label is not None else []
     causes += [_covariate(drift, one, explained=explained) for one in drift.moved]
     causes += _changes(drift)
@@ -274,6 +276,20 @@ def _concept(drift: DataDrift, label: Cause | None) -> list[Cause]:
     return [
         Cause("concept", name, drift.segments[0].where if _local(drift) else "", _weight(size, 0.05), "supported", told)
     ]
+
+
+def _concept_there(drift: DataDrift) -> list[Cause]:
+    """Judge concept drift of the one slice that is worse than the whole."""
+    now, fit, where = drift.outcome.labelled, drift.outcome.calibrator, drift.local
+    if not where or now is None or fit is None:
+        return []
+    sides = [in_slice(side, where) for side in (drift.rows.judged, now)]
+    found = concept_shift(*((fit(drift.outcome.score(side)), drift.outcome.target(side)) for side in sides))
+    if not found.interval or found.interval[0] < _MEANING:
+        return []
+    told = f"outcomes at equal score are off by {found.value:.2g} there ({found.reason}); {drift.slice_drop.reason}"
+    return [Cause("concept", f"the same score means another chance in {where}", where,
+                  _weight(found.value or 0.0, 0.05), "supported", told)]  # fmt: skip
 
 
 def _local(drift: DataDrift) -> bool:

@@ -21,7 +21,7 @@ from rbnb.data import Span
 from rbnb.diagnoses.drift.course import Course, follow, likelihood
 from rbnb.diagnoses.drift.features import FeatureDrift, Features
 from rbnb.diagnoses.drift.outcome import Outcome
-from rbnb.diagnoses.drift.places import ranked, served_shift
+from rbnb.diagnoses.drift.places import in_slice, ranked, served_shift, worst_slice
 from rbnb.diagnoses.drift.rows import Compared
 from rbnb.diagnoses.drift.trust import amounts, gate
 from rbnb.model import NotMeasured, Signal
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["DataDrift", "DriftSettings"]
 
 _HOUR = 3_600
+#: Part of a slice's performance that must certainly be lost to follow it.
+_WORTH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,30 @@ class DataDrift:
         return served_shift(self)
 
     @cached_property
+    def slice_drop(self) -> Signal:
+        """By how much performance fell in the slice where it certainly fell most; its reason names the slice."""
+        return worst_slice(self)
+
+    @property
+    def worse_slice(self) -> str:
+        """The slice in which performance certainly fell by a part worth a word; empty where there is none."""
+        found = self.slice_drop
+        return found.reason.partition(":")[0] if found.interval and found.interval[0] >= _WORTH else ""
+
+    @property
+    def local(self) -> str:
+        """The slice that is certainly worse than the whole has become; empty where the whole is as bad, or none is."""
+        of = {"auc_drop": "auc", "accuracy_drop": "accuracy", "mean_error_rise": "mean_error"}
+        whole = [
+            (s.value or 0.0) / ((then.value or 1.0) if s.name == "auc_drop" else 1.0)
+            for s in self.outcome.performance
+            if s.name in of and (then := self.outcome.realised.get(of[s.name], (s, s))[0])
+        ]
+        found = self.slice_drop
+        stands_out = found.interval is not None and found.interval[0] > max(whole, default=0.0)
+        return self.worse_slice if stands_out else ""
+
+    @cached_property
     def _ranked(self) -> tuple[list[SegmentShare], int]:
         return ranked(self) if not self.empty and self.found else ([], 0)
 
@@ -264,7 +290,7 @@ class DataDrift:
         """Whether there is something to explain: predictions, performance or used inputs have certainly moved."""
         if self.empty:
             return False
-        if self.worse or self.used or any((s.value or 0) > 0.1 for s in (self.served,)):
+        if self.worse or self.worse_slice or self.used or any((s.value or 0) > 0.1 for s in (self.served,)):
             return True
         if any(s.interval and s.interval[0] >= 0.1 for s in self.together[1:2]):
             return True
@@ -295,7 +321,7 @@ class DataDrift:
                 self._follow("score", times, np.concatenate([weights[bins.place(part)] for part in (whole, now)]))
             )
         loss = self._loss_course
-        if self.worse and loss is not None and (not self.used or loss.onset is not None):
+        if loss is not None and (not self.used or loss.onset is not None):
             options.append(loss)
         if not options:
             return Course("nothing", None, None, np.array([], dtype=np.int64), np.array([]), np.array([]))
@@ -306,11 +332,15 @@ class DataDrift:
 
     @property
     def _loss_course(self) -> Course | None:
-        frame = self.outcome.labelled
-        then, now = (None, None) if frame is None else (self.outcome.loss(self.rows.judged), self.outcome.loss(frame))
-        if frame is None or then is None or now is None:
+        frame, before = self.outcome.labelled, self.rows.judged
+        if frame is None or not (self.worse or self.worse_slice):
             return None
-        times = np.concatenate([f["epoch"].to_numpy(dtype=np.int64) for f in (self.rows.judged, frame)])
+        if self.local:
+            before, frame = (in_slice(side, self.local) for side in (before, frame))
+        then, now = self.outcome.loss(before), self.outcome.loss(frame)
+        if then is None or now is None:
+            return None
+        times = np.concatenate([f["epoch"].to_numpy(dtype=np.int64) for f in (before, frame)])
         lag = self.rows.labelled.lag if self.rows.labelled else 0
         return follow("loss", times, np.concatenate([then, now]), start=self.scope.start - lag,
                       end=self.scope.end - lag, bucket=self.scope.bucket)  # fmt: skip
@@ -344,7 +374,7 @@ class DataDrift:
         if self.empty:
             return self.integrity
         found = [*self.integrity, *self.prediction, self.outcome.coverage, *self.outcome.performance]
-        found += [*self.outcome.meaning, *self.outcome.estimated, *self.inputs, self.served]
+        found += [self.slice_drop, *self.outcome.meaning, *self.outcome.estimated, *self.inputs, self.served]
         return [*found, *self.segment_signal, *self.lasting]
 
     @property

@@ -228,6 +228,18 @@ class Outcome:
             return perf.accuracy(self.positive(decided), self.positive(target))
         return perf.accuracy(decided, target)
 
+    def right(self, frame: pd.DataFrame) -> Floats | None:
+        """Return 1 for each decision that turned out right, 0 for wrong, NaN for unknown; None without decisions."""
+        decided = self.decision(frame)
+        if decided is None or "target" not in frame:
+            return None
+        if self.model.task == "binary":
+            said, was = self.positive(decided), self.positive(frame["target"])
+            return np.where(np.isfinite(said) & np.isfinite(was), (said == was).astype(float), np.nan)
+        target = labels(frame["target"])
+        known = np.array([a is not None and b is not None for a, b in zip(decided, target, strict=True)], dtype=bool)
+        return np.where(known, (decided == target).astype(float), np.nan)
+
     @cached_property
     def realised(self) -> dict[str, tuple[Signal, Signal]]:
         """Each performance number in the reference and now; empty where outcomes are not known."""

@@ -1,6 +1,7 @@
-"""Where: the segments that hold what got worse, and the version or host that answers otherwise at equal inputs.
+"""Where: the segments that hold what got worse, the one that fell most by itself, the version that answers otherwise.
 
-Rules: what outcomes say comes before what scores say; a version or host is singled out only against the others in
+Rules: what outcomes say comes before what scores say; a slice is asked about its own performance even where the whole
+looks well; a version or host is singled out only against the others in
 the same window, less what set it apart in the reference, so that no drift of the inputs is taken for its doing.
 """
 
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rbnb.data import DAY
 from rbnb.model import Signal
 from rbnb.signals.drift.bins import labels
+from rbnb.signals.drift.slices import Graded, segment_error_rise, segment_performance_drop
 from rbnb.signals.drift.surrogate import unexplained
 from rbnb.signals.segments import rank_segments
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["ranked", "served_shift"]
+__all__ = ["in_slice", "ranked", "served_shift", "worst_slice"]
 
 #: Values of a column up to which it is taken for a segment, and columns that are tried, alone and in pairs.
 _VALUES, _COLUMNS = 40, 8
@@ -53,7 +56,7 @@ def ranked(drift: DataDrift) -> tuple[list[SegmentShare], int]:
 def _what_got_worse(drift: DataDrift) -> tuple[tuple[pd.DataFrame, Floats], tuple[pd.DataFrame, Floats]] | None:
     """Return reference and current rows, each with what a row costs, or with its score."""
     rows, outcome = drift.rows, drift.outcome
-    if drift.worse and outcome.labelled is not None:
+    if (drift.worse or drift.worse_slice) and outcome.labelled is not None:
         then, now = outcome.loss(rows.judged), outcome.loss(outcome.labelled)
         if then is not None and now is not None:
             return (rows.judged, then), (outcome.labelled, now)
@@ -70,13 +73,7 @@ def _cells(
     """Return one row a request with its segments and what it costs, and the segments' names."""
     import pandas as pd
 
-    now = sides[1][0]
-    names: dict[str, str] = {}
-    for column in now.columns:
-        kind, _, name = column.partition("_")
-        text = kind == "segment" or (kind == "feature" and drift.features.kinds.get(name) == "categorical")
-        if text and 1 < now[column].nunique() <= _VALUES and len(names) < _COLUMNS:
-            names.setdefault(name, column)
+    names = _dividing(drift, sides[1][0])
     parts = []
     for period, (frame, value) in zip(("reference", "current"), sides, strict=True):
         known = np.isfinite(value)
@@ -84,6 +81,60 @@ def _cells(
         parts.append(part.assign(period=period, n=1, total=value[known], squares=value[known] ** 2))
     cells = pd.concat(parts, ignore_index=True)
     return cells.astype(dict.fromkeys(names, "category")), list(names)
+
+
+def _dividing(drift: DataDrift, now: pd.DataFrame) -> dict[str, str]:
+    """Return the columns that divide the rows, by the name of the segment or categorical input."""
+    names: dict[str, str] = {}
+    for column in now.columns:
+        kind, _, name = column.partition("_")
+        text = kind == "segment" or (kind == "feature" and drift.features.kinds.get(name) == "categorical")
+        if text and 1 < now[column].nunique() <= _VALUES and len(names) < _COLUMNS:
+            names.setdefault(name, column)
+    return names
+
+
+def worst_slice(drift: DataDrift) -> Signal:
+    """Measure by how much performance fell in the slice where it certainly fell most.
+
+    Parameters
+    ----------
+    drift
+        The measurements of a run.
+
+    Returns
+    -------
+    Signal
+        ``segment_performance_drop``, or ``segment_error_rise`` where numbers are predicted; the reason names the slice.
+    """
+    now, outcome = drift.outcome.labelled, drift.outcome
+    name = "segment_error_rise" if outcome.number else "segment_performance_drop"
+    if now is None or not outcome.realised:
+        return Signal(name, None, "share", 0, "inside each slice", reason="outcomes are not known yet")
+    names = _dividing(drift, now)
+    before, after = (_graded(drift, side, names) for side in (drift.rows.judged, now))
+    if outcome.number:
+        return segment_error_rise(before, after)
+    return segment_performance_drop(before, after, spread=outcome.day_spread("auc"))
+
+
+def in_slice(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return the rows of one slice, ``column=value`` of a segment or a categorical input."""
+    name, _, value = where.partition("=")
+    column = f"segment_{name}" if f"segment_{name}" in frame else f"feature_{name}"
+    return frame[labels(frame[column].to_numpy()) == value]
+
+
+def _graded(drift: DataDrift, frame: pd.DataFrame, names: dict[str, str]) -> Graded:
+    """Return what is known of how some rows turned out."""
+    outcome = drift.outcome
+    places = {name: labels(frame[column].to_numpy()) for name, column in names.items()}
+    day = (frame["epoch"].to_numpy(dtype=np.int64) - drift.scope.start) // DAY
+    if outcome.number:
+        return Graded(places, day, error=outcome.loss(frame))
+    score = outcome.score(frame) if drift.data.model.task == "binary" else None
+    target = outcome.target(frame) if score is not None else None
+    return Graded(places, day, right=outcome.right(frame), score=score, target=target)
 
 
 def served_shift(drift: DataDrift) -> Signal:

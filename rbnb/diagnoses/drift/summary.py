@@ -26,13 +26,20 @@ def facts(drift: DataDrift) -> dict[str, object]:
     return {
         "onset": _moment(course.onset) if course and course.onset else None,
         "ended": _moment(course.ended) if course and course.ended else None,
-        "where": drift.segments[0].where if drift.segments and drift.segments[0].explains >= 0.5 else "",
+        "where": _where(drift),
         "moved": _moved(drift),
         "performance": _performance(drift),
         "estimate": _estimate(drift),
         "season": drift.rows.matched[1],
         "labels": _labels(drift),
     }
+
+
+def _where(drift: DataDrift) -> str:
+    """Return the slice that is worse than the whole, else the one that explains half of what got worse."""
+    if drift.local:
+        return drift.local
+    return drift.segments[0].where if drift.segments and drift.segments[0].explains >= 0.5 else ""
 
 
 def _signal(signals: list[Signal], name: str) -> Signal | None:
@@ -120,6 +127,8 @@ def headline(drift: DataDrift) -> list[str]:
         when = f"from {_clock(course.onset, drift)} to {_clock(course.ended, drift)} UTC, over"
     first = f"{best.kind} drift: {best.name}" if best and best.kind in ("covariate", "concept", "label") else None
     first = first or (best.name if best else "predictions moved")
+    if drift.local:
+        return [f"performance fell in {drift.local}, {when}", drift.slice_drop.reason]
     return [f"{first}, {when}", _performance(drift) if drift.outcome.realised else _moved(drift)]
 
 

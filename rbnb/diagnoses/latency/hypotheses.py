@@ -175,7 +175,7 @@ def _change(spike: LatencySpike, row: dict[str, object]) -> Cause:
     onset, _ = spike.stretch
     time, segment = int(str(row["time"])), str(row["segment"] or "")
     gap = onset - time
-    timing = math.exp(-max(gap, 0) / 7200) if gap >= -spike.scope.bucket else 0.0
+    timing = math.exp(-max(gap, 0) / 7200) if gap >= -2 * spike.scope.bucket else 0.0
     status, evidence = _place(spike, segment, gap)
     fit = {"supported": 1.0, "open": 0.5, "refuted": 0.0}[status]
     name = f"{row['what']} at {_clock(time)}"
@@ -184,7 +184,7 @@ def _change(spike: LatencySpike, row: dict[str, object]) -> Cause:
 
 def _place(spike: LatencySpike, segment: str, gap: int) -> tuple[HypothesisStatus, str]:
     slow, when = _singled_out(spike), _ago(gap)
-    if gap < -spike.scope.bucket:
+    if gap < -2 * spike.scope.bucket:  # an onset is known to about a bucket on either side
         return "refuted", f"it was made {when}"
     if segment and not _known(spike, segment):
         return "open", f"its place ({segment}) is not a column of the log, so it cannot be compared"

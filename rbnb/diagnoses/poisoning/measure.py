@@ -29,6 +29,7 @@ from rbnb.signals.poisoning.label_errors import class_pairs, label_issues
 from rbnb.signals.poisoning.provenance import (
     blast_radius,
     label_rates,
+    moved_labels,
     volumes,
 )
 from rbnb.signals.poisoning.training_rows import as_numbers, as_texts
@@ -229,9 +230,8 @@ class Poisoning:
             return []
         start = float(self.scope.start)
         moved = volumes(table.cells, table.epoch, start)
-        return moved + label_rates(
-            table.labels, table.classes, table.cells, table.epoch, start, self.taught.probabilities
-        )
+        rates = label_rates(table.labels, table.classes, table.cells, table.epoch, start, self.taught.probabilities)
+        return [*moved, *rates, *moved_labels(rates)]
 
     @cached_property
     def shaped(self) -> Structure:

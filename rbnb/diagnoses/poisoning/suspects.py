@@ -263,7 +263,13 @@ def _flipped(
     held = replace(cells, of_row=of_row, size=np.bincount(of_row, minlength=len(cells.size)).astype(np.int64))
     groups = [group for group in table.groups if int(held.size[group.cells].sum()) >= settings.group_least]
     found, inside = find_flipped(
-        table.labels[use], probabilities[use], held, groups, alpha=settings.alpha, least=settings.flips_least
+        table.labels[use],
+        probabilities[use],
+        held,
+        groups,
+        alpha=settings.alpha,
+        least=settings.flips_least,
+        epoch=table.epoch[use],
     )
     posterior = np.zeros(len(table.labels))
     posterior[use] = inside

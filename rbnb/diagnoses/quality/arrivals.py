@@ -248,14 +248,21 @@ def _still_sent(rows: pd.DataFrame, hours: NDArray[np.int64]) -> bool:
 
 
 def _narrowed(lacks: list[Lack]) -> list[Lack]:
-    """Keep of all lacks those that say where: the whole is left out where one slice lacks nearly as much."""
+    """Keep of all lacks those that say where: the whole is left out where one slice lacks nearly as much.
+
+    A source that is surer to lack than the whole comes first though it lacks less: a quiet day is no reason to overlook
+    that one feed has stopped.
+    """
     whole = next((lack for lack in lacks if not lack.where), None)
     if whole is None:
         return lacks[:4]
     missing = whole.expected - whole.held
-    slices = [lack for lack in lacks if lack.where and lack.expected - lack.held >= 0.6 * missing]
-    single = [lack for lack in slices if lack.volume < whole.volume - 0.15]
-    return (single + [lack for lack in lacks if lack not in single and lack.where] if single else [whole])[:4]
+    lower = [lack for lack in lacks if lack.where and lack.volume < whole.volume - 0.15]
+    single = [lack for lack in lower if lack.expected - lack.held >= 0.6 * missing]
+    if single:
+        return (single + [lack for lack in lacks if lack not in single and lack.where])[:4]
+    surer = [lack for lack in lower if lack.ratio > whole.ratio and not served_at(lack.where.partition("=")[0])]
+    return [*surer[:3], whole]
 
 
 def _silence(past: NDArray[np.int64], hours: Counts, end: int, until: int, scatter: float) -> tuple[Signal, Signal]:

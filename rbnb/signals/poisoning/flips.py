@@ -6,7 +6,9 @@ share of each bin bears which label *outside* the group is the expectation, so t
 model that is too sure of itself are part of it. A group then has three unknowns: the share of a that became b,
 the share of b that became a, and a shift of its log odds, because an honest source may simply have a higher base
 rate than its features say; the larger the shift, the less it is believed (a normal prior). The likelihood ratio of
-the two rates, with the shift free in both hypotheses, decides.
+the two rates, with the shift free in both hypotheses, decides. A rate that adds little to the other is taken to be
+none at all; the rows of a group are then cut to the stretch of time that speaks for a flip, as a batch may be in part
+honest.
 
 Sources: the label-flip model is that of Natarajan et al. (2013), Learning with Noisy Labels, and Bootkrajang &
 Kabán (2012), Label-noise Robust Logistic Regression; fitted by expectation maximisation (Dempster et al. 1977);
@@ -42,8 +44,14 @@ _BINS, _PER_BIN = 24, 200
 _SHIFTS = np.linspace(-1.6, 1.6, 9)
 _HONEST = 0.4
 _ROUNDS = 60
+#: What a second rate must add to the likelihood ratio to be believed (chi-squared, one degree, 95 %).
+_ADDS = 3.84
 #: Groups that the likelihood is fitted for, those that stand out most first.
 _FITTED = 300
+#: Of these, groups of which it is asked whether one rate alone would do.
+_ASKED = 20
+#: Where the fit of both rates begins; a rate that begins at none stays there.
+_STARTS = ((0.1, 0.1), (0.1, 0.0), (0.0, 0.1))
 #: Groups that may be blamed, one after the other.
 _MOST_BLAMED = 6
 
@@ -81,12 +89,13 @@ class Flipped:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Rows of two classes, binned by log odds: counts by cell, bin and class."""
+    """Rows of two classes, binned by log odds: counts by cell, bin and class; `centres` are the bins' mean odds."""
 
     labels: tuple[int, int]
     rows: Ints
     second: Mask
-    bins: Ints
+    odds: Floats
+    centres: Floats
     prior: Floats
     counts: Floats
 
@@ -102,7 +111,14 @@ class _Fit:
 
 
 def find_flipped(
-    labels: Ints, probabilities: Floats, cells: Cells, groups: Sequence[Group], *, alpha: float, least: float
+    labels: Ints,
+    probabilities: Floats,
+    cells: Cells,
+    groups: Sequence[Group],
+    *,
+    alpha: float,
+    least: float,
+    epoch: Floats | None = None,
 ) -> tuple[list[Flipped], Floats]:
     """Find the groups in which labels were changed, one after the other, and how probable it is for each row.
 
@@ -116,6 +132,8 @@ def find_flipped(
         Family-wise error rate over all groups and pairs of classes.
     least
         Share of a group's rows that must be changed, by the lower end of its interval.
+    epoch
+        When each row was ingested, in epoch seconds; without it a blamed group is not cut in time.
 
     Returns
     -------
@@ -132,7 +150,7 @@ def find_flipped(
         if best is None:
             break
         pair, flipped, shift = best
-        new = _posterior(pair, flipped, shift, blamed, cells)
+        new = _posterior(pair, flipped, shift, (blamed, cells), epoch)
         posterior[pair.rows] = np.maximum(posterior[pair.rows], new)
         found.append(flipped)
         blamed = blamed | flipped.group.cells
@@ -159,7 +177,8 @@ def _pair(labels: Ints, probabilities: Floats, cells: Cells, combo: tuple[int, i
     np.add.at(counts, (cells.of_row[rows], bins, second.astype(int)), 1.0)
     held = np.bincount(bins, minlength=size)
     mean = np.bincount(bins, weights=1 / (1 + np.exp(-odds)), minlength=size) / np.maximum(held, 1)
-    return _Pair(combo, rows, second, bins, mean, counts)
+    centres = np.bincount(bins, weights=odds, minlength=size) / np.maximum(held, 1)
+    return _Pair(combo, rows, second, odds, centres, mean, counts)
 
 
 def _strongest(
@@ -174,8 +193,10 @@ def _strongest(
     for pair in pairs:
         own, outside = _split(pair, member, blamed)
         picked = np.argsort(-_stands_out(own, outside, pair.prior), kind="stable")[:_FITTED]
-        fit = _fit(own[picked], outside[picked], pair.prior)
-        for i in np.argsort(-fit.statistic, kind="stable")[:20]:
+        both = _fit(own[picked], outside[picked], pair.prior, _STARTS[:1])
+        picked = picked[np.argsort(-both.statistic, kind="stable")[:_ASKED]]
+        fit = _fit(own[picked], outside[picked], pair.prior, _STARTS)
+        for i in np.argsort(-fit.statistic, kind="stable"):
             flipped = _flipped(free[picked[i]], pair, fit, int(i), int(sizes[picked[i]]), alpha)
             if flipped.interval[0] >= least and (best is None or flipped.statistic > best[1].statistic):
                 best = (pair, flipped, float(fit.shift[i]))
@@ -205,27 +226,42 @@ def _stands_out(own: Floats, outside: Floats, prior: Floats) -> Floats:
     return np.asarray(((own[..., 1] - n * q) ** 2 / np.maximum(n * q * (1 - q), 0.5)).sum(axis=-1))
 
 
-def _fit(own: Floats, outside: Floats, prior: Floats) -> _Fit:
-    """Fit both rates at each shift, and hold the best against the best without rates."""
+def _fit(own: Floats, outside: Floats, prior: Floats, starts: Sequence[tuple[float, float]]) -> _Fit:
+    """Fit the rates at each shift from each start, and hold the best against the best without rates."""
     q = np.clip(_expected(outside, prior), 1e-4, 1 - 1e-4)
     odds = np.log(q / (1 - q))[:, None, :] + _SHIFTS[None, :, None]
     base = 1 / (1 + np.exp(-odds))
     # what is expected is itself counted: a bin counts for less, the fewer rows outside stand against its own
     known = (outside.sum(axis=-1) / np.maximum((outside + own).sum(axis=-1), 1.0))[:, None, :]
     zeros, ones = own[:, None, :, 0] * known, own[:, None, :, 1] * known
-    up, down = np.full(base.shape[:2], 0.1), np.full(base.shape[:2], 0.1)
-    for _ in range(_ROUNDS):
-        up, down = _round(base, zeros, ones, up, down)
     honest = -0.5 * (_SHIFTS / _HONEST) ** 2
-    full = _likelihood(base, zeros, ones, up, down) + honest
-    none = _likelihood(base, zeros, ones, up * 0, down * 0) + honest
-    best = full.argmax(axis=1)
-    each = np.arange(len(own))
-    statistic = np.maximum(2 * (full.max(axis=1) - none.max(axis=1)), 0.0)
-    up, down, chosen = up[each, best], down[each, best], base[each, best]
-    n = own.sum(axis=-1)
-    flipped = (n * ((1 - chosen) * up[:, None] + chosen * down[:, None])).sum(axis=-1)
-    return _Fit(np.column_stack([up, down]), _SHIFTS[best], flipped, statistic)
+    none = (_likelihood(base, zeros, ones, base[..., 0] * 0, base[..., 0] * 0) + honest).max(axis=1)
+    n, each, kept = own.sum(axis=-1), np.arange(len(own)), None
+    for start in starts:
+        up, down = (np.full(base.shape[:2], rate) for rate in start)
+        for _ in range(_ROUNDS):
+            up, down = _round(base, zeros, ones, up, down)
+        full = _likelihood(base, zeros, ones, up, down) + honest
+        best = full.argmax(axis=1)
+        chosen = base[each, best]
+        rates = np.column_stack([up[each, best], down[each, best]])
+        flipped = (n * ((1 - chosen) * rates[:, :1] + chosen * rates[:, 1:])).sum(axis=-1)
+        fit = _Fit(rates, _SHIFTS[best], flipped, np.maximum(2 * (full.max(axis=1) - none), 0.0))
+        kept = fit if kept is None else _simpler(kept, fit)
+    assert kept is not None  # noqa: S101 - there is a start
+    return kept
+
+
+def _simpler(fit: _Fit, one: _Fit) -> _Fit:
+    """Return the fits of each group with those of a single rate where these are hardly worse, or better."""
+    two = (fit.rates > 0).all(axis=1)
+    take = one.statistic > fit.statistic - np.where(two, _ADDS, 0.0)
+    return _Fit(
+        np.where(take[:, None], one.rates, fit.rates),
+        np.where(take, one.shift, fit.shift),
+        np.where(take, one.flipped, fit.flipped),
+        np.where(take, one.statistic, fit.statistic),
+    )
 
 
 def _round(base: Floats, zeros: Floats, ones: Floats, up: Floats, down: Floats) -> tuple[Floats, Floats]:
@@ -268,17 +304,35 @@ def _critical(alpha: float) -> float:
     return math.sqrt(float(chi2.isf(min(alpha, 0.5), 2)))
 
 
-def _posterior(pair: _Pair, flipped: Flipped, shift: float, blamed: Mask, cells: Cells) -> Floats:
+def _posterior(pair: _Pair, flipped: Flipped, shift: float, places: tuple[Mask, Cells], epoch: Floats | None) -> Floats:
     """Return for each row of the pair how probable it is that its label was changed."""
+    blamed, cells = places
     _, outside = _split(pair, flipped.group.cells[None, :], blamed)
     q = np.clip(_expected(outside[0], pair.prior), 1e-4, 1 - 1e-4)
-    base = 1 / (1 + np.exp(-(np.log(q / (1 - q)) + shift)))[pair.bins]
+    base = 1 / (1 + np.exp(-(np.interp(pair.odds, pair.centres, np.log(q / (1 - q))) + shift)))
     up, down = flipped.rates
     inside = flipped.group.cells[cells.of_row[pair.rows]]
     raised, lowered = up * (1 - base), down * base
-    of_one = raised / np.maximum(raised + (1 - down) * base, 1e-12)
-    of_zero = lowered / np.maximum(lowered + (1 - up) * (1 - base), 1e-12)
-    return np.where(inside, np.where(pair.second, of_one, of_zero), 0.0)
+    one, zero = raised + (1 - down) * base, lowered + (1 - up) * (1 - base)
+    if epoch is not None:
+        gain = np.log(np.where(pair.second, one / base, zero / (1 - base)).clip(1e-9))
+        inside = _stretch(inside, gain, epoch[pair.rows])
+    return np.where(inside, np.where(pair.second, raised / one.clip(1e-12), lowered / zero.clip(1e-12)), 0.0)
+
+
+def _stretch(inside: Mask, gain: Floats, when: Floats) -> Mask:
+    """Return the rows between the two times that hold the most log likelihood for a flip (Kadane's maximal sum)."""
+    rows = np.flatnonzero(inside)
+    rows = rows[np.argsort(when[rows], kind="stable")]
+    if not len(rows) or not np.isfinite(when[rows]).all():
+        return inside
+    total = np.concatenate([[0.0], np.cumsum(gain[rows])])
+    lowest = np.minimum.accumulate(total)
+    last = int((total - lowest).argmax())
+    first = int(total[: last + 1].argmin())
+    kept = np.zeros(len(inside), dtype=bool)
+    kept[rows] = (when[rows] >= when[rows[first]]) & (when[rows] <= when[rows[max(last - 1, first)]])
+    return kept
 
 
 def flip_signals(found: Sequence[Flipped], posterior: Floats, names: Sequence[str], tried: int) -> list[Signal]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "blast_radius",
     "label_rates",
+    "moved_labels",
     "out_of_order",
     "repeated_ids",
     "unknown_batches",
@@ -198,6 +199,27 @@ def label_rates(
         half = z * math.sqrt(float(gap[now].var()) / n + float(gap[then].var()) / int(then.sum()))
         before = float((labels[then] == code).mean())
         found.append(Signal("label_rate_shift", value, "share", n, method, (value - half, value + half), where, before))
+    return found
+
+
+def moved_labels(shifts: Sequence[Signal]) -> list[Signal]:
+    """Return how far each label rate moved, up or down: what `label_rates` found, without its sign.
+
+    The interval is that of the shift, folded at 0: where it holds 0 the lower end is 0, and nothing has moved for
+    certain.
+
+    Examples
+    --------
+    >>> moved_labels([Signal("label_rate_shift", -0.2, "share", 90, "", (-0.3, -0.1), "source=a")])[0].interval
+    (0.1, 0.3)
+    """
+    found = []
+    for one in shifts:
+        low, high = one.interval or (0.0, 0.0)
+        ends = (0.0 if low <= 0 <= high else min(abs(low), abs(high)), max(abs(low), abs(high)))
+        value, interval = (None, None) if one.value is None else (abs(one.value), ends)
+        method = f"{one.method}; up or down"
+        found.append(Signal("labels_moved", value, "share", one.n, method, interval, one.where, reason=one.reason))
     return found
 
 

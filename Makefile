@@ -68,7 +68,7 @@ smoke: dev ## Build the wheel, install it without development packages, and use 
 	@scripts/smoke.sh $(BIN)/python
 
 accuracy: dev ## Measure how often each runbook is right, on scenarios whose truth is known; writes docs/accuracy.md
-	@$(BIN)/python -m benchmarks.accuracy --seeds final
+	@$(BIN)/python -m benchmarks.accuracy --seeds final --flights --write
 
 bench: dev ## Measure a run against bare papermill, side by side
 	@$(BIN)/python scripts/bench.py

@@ -47,8 +47,8 @@ class Encoding:
     feature
         Which input; without ``feature_``.
     kind
-        ``missing``, ``unit``, ``float32``, ``category``, ``timezone``, ``stale``, ``constant``, ``truncated`` or
-        ``other``.
+        ``missing``, ``unit``, ``float32``, ``category``, ``timezone``, ``shifted``, ``stale``, ``constant``,
+        ``truncated`` or ``other``.
     detail
         In words, such as ``100 times the recomputed value``.
     explains
@@ -106,6 +106,7 @@ def name_encoding(
         _float32(a[apart], b[apart]),
         *_units(a[apart], b[apart]),
         *_hours(a[apart], b[apart]),
+        _shifted(a[apart], b[apart]),
         _stale(a, b, apart, epochs, entities),
         _truncated(a[apart], b[apart]),
         _constant(a[apart]),
@@ -180,6 +181,16 @@ def _hours(a: Floats, b: Floats) -> list[tuple[str, str, float]]:
     return found
 
 
+def _shifted(a: Floats, b: Floats) -> tuple[str, str, float]:
+    """Say how often the same number was added, to two parts in a hundred of it (both sides may be rounded)."""
+    gap = (a - b)[np.isfinite(a) & np.isfinite(b)]
+    if len(gap) < 5 or len(np.unique(b[np.isfinite(b)])) < 5:
+        return "shifted", "shifted by one number", 0.0
+    middle = float(np.median(gap))
+    near = np.abs(gap - middle) <= 0.02 * abs(middle) + 1e-12
+    return "shifted", f"shifted by {middle:+.4g}", float(near.sum() / len(a))
+
+
 def _stale(
     a: Floats, b: Floats, apart: Flags, epochs: NDArray[np.int64] | None, entities: pd.Series | None
 ) -> tuple[str, str, float]:
@@ -190,13 +201,17 @@ def _stale(
     who = _entity_codes(entities, len(a))
     order = np.argsort(epochs, kind="stable")
     earlier: set[tuple[int, float]] = set()
-    hits = total = 0
+    hits = chance = total = 0
     for i in order.tolist():
         if apart[i]:
             total += 1
             hits += (who[i], a[i]) in earlier
+            chance += (who[i], b[i]) in earlier
         earlier.add((who[i], b[i]))
-    return "stale", words, hits / total if total else 0.0
+    # of values that recur anyway, most were right for somebody earlier: only what goes beyond that tells
+    usual = chance / total if total and entities is None else 0.0
+    share = hits / total if total else 0.0
+    return "stale", words, max((share - usual) / (1 - usual), 0.0) if usual < 1 else 0.0
 
 
 def _entity_codes(entities: pd.Series | None, n: int) -> list[int]:

@@ -37,6 +37,8 @@ __all__ = [
 
 #: Seconds within which an answer may come from a cache.
 _HOUR = 3_600
+#: Different scores to different inputs below which equal scores mean nothing.
+_DISTINCT = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +203,25 @@ def repeated_scores(rows: pd.DataFrame, keys: NDArray[np.uint64], current: Flags
     flags[order[1:][same]] = True
     n, m = int(current.sum()), int((~current).sum())
     method = "scores exactly equal to that of a request of the hour before with other inputs"
-    usual = (int(flags[~current].sum()), m)
+    if _coarse(scores[~current], keys[~current]):
+        reason = "scores are rounded or few, so that many requests share one anyway"
+        return Signal("score_repeated", None, "share", n, method, reason=reason), np.zeros(len(rows), dtype=np.bool_)
+    # how often two scores meet by chance grows with the rows an hour, of which the reference may hold a sample
+    denser = max(_hourly(epochs[current]) / max(_hourly(epochs[~current]), 1e-9), 1.0) if m else 1.0
+    usual = (min(round(int(flags[~current].sum()) * denser), m), m)
     return excess_share("score_repeated", int(flags[current].sum()), n, usual, method=method), flags
+
+
+def _coarse(scores: Floats, keys: NDArray[np.uint64]) -> bool:
+    """Return whether requests with different inputs share a score often: a tenth fewer scores than inputs."""
+    there = np.isfinite(scores)
+    inputs = len(np.unique(keys[there]))
+    return bool(inputs) and len(np.unique(scores[there])) < _DISTINCT * inputs
+
+
+def _hourly(epochs: NDArray[np.int64]) -> float:
+    """Return rows an hour, over the hours that hold any."""
+    return len(epochs) / max(len(np.unique(epochs // _HOUR)), 1)
 
 
 def score_shift(scores: Floats, current: Flags) -> Signal:

@@ -42,7 +42,8 @@ class Skew:
     encodings
         What turned the one into the other, for each feature that differs in the window.
     wrong
-        For each of the rows given: whether any feature differs beyond the tolerance. False where not joined.
+        For each of the rows given: whether any feature differs beyond the tolerance, of those that do not differ
+        as often in the reference. False where not joined.
     joined
         Which of the rows given were found in the recomputed table.
     by_feature
@@ -104,7 +105,10 @@ def measure_skew(
             where = f"feature={name}"
             signals.append(excess_share(label, int(found[now].sum()), n, usual, method=told, where=where))
         flags[name] = beyond
-        wrong |= beyond
+        low = (signals[-1].interval or (0.0, 0.0))[0]
+        # an input that always differed would hide the one that now does: it counts only if it differs more often
+        if low > 0 or not (beyond & past).any():
+            wrong |= beyond
         if (exact & now).any():
             who = both[entity][now] if entity else None
             epochs = rows["epoch"].to_numpy(dtype=np.int64)[now]

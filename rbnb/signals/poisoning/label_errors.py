@@ -11,6 +11,7 @@ model is scikit-learn's histogram gradient boosting.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,7 +149,10 @@ def label_issues(labels: Ints, probabilities: Floats) -> tuple[Mask, Floats, Sig
         reason = "fewer than 50 rows, or one label only"
         none = Signal("label_issue_share", None, "share", len(labels), method, reason=reason)
         return np.zeros(len(labels), dtype=bool), np.ones(len(labels)), none
-    from cleanlab.filter import find_label_issues  # type: ignore[import-untyped]
+    with warnings.catch_warnings():
+        # its progress bar says in a notebook that it has no widgets; no bar is shown here
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from cleanlab.filter import find_label_issues  # type: ignore[import-untyped]
 
     present = np.unique(labels)
     code = np.searchsorted(present, labels)

@@ -268,10 +268,19 @@ class OutputInconsistency:
             return [], np.zeros(len(scores), dtype=np.bool_)
         return invalid_scores(scores, self.current, probability=self.probability)
 
+    @cached_property
+    def _invalid(self) -> Signal:
+        """Scores that are missing and scores that cannot be, together: few of each may be certain as one."""
+        wrong, now, past = self._outputs[1], self.current, ~self.current
+        usual = (int(wrong[past].sum()), int(past.sum()))
+        told = "scores that are missing or cannot be"
+        return excess_share("score_invalid", int(wrong[now].sum()), int(now.sum()), usual, method=told)
+
     @property
     def outputs(self) -> list[Signal]:
         """Whether scores are possible, and decisions follow from them."""
-        return [*self._outputs[0], self._decisions[0]]
+        both = [self._invalid] if self._outputs[0] else []
+        return [*self._outputs[0], *both, self._decisions[0]]
 
     @cached_property
     def clean(self) -> pd.DataFrame:
@@ -488,11 +497,7 @@ class OutputInconsistency:
         signals, invalid = self._outputs
         marks: list[tuple[str, Signal, Flags]] = []
         if signals:
-            now, past = self.current, ~self.current
-            usual = (int(invalid[past].sum()), int(past.sum()))
-            told = "scores that are missing or cannot be"
-            both = excess_share("score_invalid", int(invalid[now].sum()), int(now.sum()), usual, method=told)
-            marks.append(("outputs", both, invalid))
+            marks.append(("outputs", self._invalid, invalid))
         marks.append(("decisions", self._decisions[0], self._decisions[1]))
         if self.skew is not None:
             marks.append(("skew", self._skew_rows, self.skew.wrong))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Course", "follow", "likelihood"]
 
 _HOUR, _DAY = 3_600, 86_400
-#: Standard errors that a stretch must lie off to be called one.
+#: Standard errors that a stretch must lie off to be called one, and what follows off the stretch to be called its end.
 _CERTAIN = 5.0
 #: How much of the departure may be left for it to count as over.
 _OVER = 0.4
@@ -142,8 +142,8 @@ def _ended(found: Stretch, sums: Floats, counts: Floats, variance: float) -> int
         return None
     left, error = float(sums[after].sum()) / rows, float(np.sqrt(variance / rows))
     share = left / found.departure
-    certain = abs(found.departure) * (1 - _OVER) > 0 and (found.departure - left) / np.sign(found.departure) > 3 * error
-    return found.last + 1 if share < _OVER and certain else None
+    certain = (found.departure - left) * np.sign(found.departure) > _CERTAIN * error
+    return found.last + 1 if share < _OVER and bool(certain) else None
 
 
 def _refined(onset: int, time: NDArray[np.int64], left: Floats, bucket: int, departure: float) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rbnb.model import Signal
 from rbnb.signals.poisoning.counterfactual import compare_models, refit, trigger_effect
 from rbnb.signals.poisoning.groups import make_cells
 from rbnb.signals.poisoning.provenance import (
     blast_radius,
     label_rates,
+    moved_labels,
     out_of_order,
     repeated_ids,
     unknown_batches,
@@ -142,3 +144,13 @@ def test_too_little_is_undefined_and_too_little_left_is_no_model(poisoned):
     models = refit(matrix, labels, suspect, np.zeros(4, dtype=bool), 1)
     assert all(s.value is None for s in compare_models(models, clean[:20], right[:20], classes=2, on="", seed=1))
     assert trigger_effect(models, clean[:5], clean[:5], 1, classes=2, where="", seed=1).value is None
+
+
+def test_a_label_rate_that_fell_has_moved_as_far_as_one_that_rose():
+    """A source whose labels were changed downwards is held against the same limit; one in doubt has moved by 0."""
+    fell = Signal("label_rate_shift", -0.2, "share", 90, "", (-0.3, -0.1), "source=a")
+    doubtful = Signal("label_rate_shift", 0.05, "share", 90, "", (-0.1, 0.2), "source=b")
+    unknown = Signal("label_rate_shift", None, "share", 3, "", where="source=c", reason="fewer than 20 rows")
+    moved = moved_labels([fell, doubtful, unknown])
+    assert [(one.value, one.interval) for one in moved] == [(0.2, (0.1, 0.3)), (0.05, (0.0, 0.2)), (None, None)]
+    assert moved[2].reason == "fewer than 20 rows"

@@ -63,6 +63,8 @@ class PoisoningSettings:
         Excess share of copies, contradictions or outliers in a group, by the lower end of its interval.
     group_least
         Rows a group must have to be asked for changed labels.
+    flips_rows
+        Rows the table must have for that; in fewer the likelihood ratio is not to be relied on.
     cluster_tight, cluster_pure
         A cluster far out is planted if its spread over the distance of ordinary neighbours is at most this, or the
         share of its commonest label at least that.
@@ -78,6 +80,7 @@ class PoisoningSettings:
     flips_least: float = 0.02
     gathered_least: float = 0.02
     group_least: float = 30
+    flips_rows: float = 400
     cluster_tight: float = 0.7
     cluster_pure: float = 0.95
     trigger_alpha: float = 0.001
@@ -260,7 +263,12 @@ class Poisoning:
         ):
             found += self._gathered(name, kinds, n)
         found += trigger_signals(self.taught.triggers, table.classes, n, self.taught.combinations)
-        found += flip_signals(self.taught.flipped, self.taught.posterior, table.classes, len(table.groups))
+        found += flip_signals(
+            self.taught.flipped,
+            self.taught.posterior,
+            table.classes,
+            len(table.groups) if n >= self.settings.flips_rows else 0,
+        )
         found.append(label_issues(table.labels, self.taught.probabilities)[2])
         return [*found, noise_share(self), self._suspect_share]
 

@@ -261,7 +261,8 @@ def _flipped(
     cells = table.cells
     of_row = cells.of_row[use]
     held = replace(cells, of_row=of_row, size=np.bincount(of_row, minlength=len(cells.size)).astype(np.int64))
-    groups = [group for group in table.groups if int(held.size[group.cells].sum()) >= settings.group_least]
+    enough = len(table.labels) >= settings.flips_rows
+    groups = [one for one in table.groups if enough and int(held.size[one.cells].sum()) >= settings.group_least]
     found, inside = find_flipped(
         table.labels[use],
         probabilities[use],

@@ -361,7 +361,7 @@ def flip_signals(found: Sequence[Flipped], posterior: Floats, names: Sequence[st
     n = len(posterior)
     method = f"labels changed beyond usual noise, likelihood of a flip model, {tried} groups asked about"
     if not n or not tried:
-        reason = "no rows, or no two groups of rows to compare"
+        reason = "too few rows, or no two groups of rows to compare"
         return [Signal("flipped_share", None, "share", n, method, reason=reason)]
     total = sum(f.share * f.n for f in found) / n
     low, high = (sum(f.interval[end] * f.n for f in found) / n for end in (0, 1))

@@ -28,6 +28,8 @@ def facts(drift: DataDrift) -> dict[str, object]:
         "ended": _moment(course.ended) if course and course.ended else None,
         "where": _where(drift),
         "moved": _moved(drift),
+        "moved_plain": _moved_plain(drift),
+        "performance_plain": _performance_plain(drift),
         "performance": _performance(drift),
         "estimate": _estimate(drift),
         "season": drift.rows.matched[1],
@@ -58,6 +60,31 @@ def _moved(drift: DataDrift) -> str:
     if pair.interval is not None and pair.interval[0] > 0.1:
         parts.append(pair.reason.replace("feature=", ""))
     return "; ".join(parts) or "nothing that could be measured"
+
+
+def _moved_plain(drift: DataDrift) -> str:
+    """Return what moved for somebody who knows no statistics: the inputs by name, and which way."""
+    told = []
+    for one in (drift.used or drift.moved)[:2]:
+        name = one.name.removeprefix("feature=").replace("_", " ")
+        shift = next((s.value for s in one.others if s.name == "feature_location"), None)
+        way = (
+            ""
+            if shift is None or abs(shift) < 0.1
+            else " is higher than usual"
+            if shift > 0
+            else " is lower than usual"
+        )
+        told.append(f"“{name}”{way or ' is not as usual'}")
+    return " and ".join(told) or "what comes in or out is not as usual"
+
+
+def _performance_plain(drift: DataDrift) -> str:
+    """Return how right the model is for somebody who knows no statistics; of a hundred decisions, where known."""
+    then, now = drift.outcome.realised.get("accuracy", (None, None))
+    if then is None or now is None or then.value is None or now.value is None:
+        return _performance(drift)
+    return f"of 100 decisions {now.value * 100:.0f} are right, where {then.value * 100:.0f} were before"
 
 
 def _performance(drift: DataDrift) -> str:

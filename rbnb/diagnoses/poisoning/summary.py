@@ -83,6 +83,9 @@ def headline(found: Poisoning) -> list[str]:
 
 
 def course(found: Poisoning) -> dict[str, Any]:
-    """Return when the suspect rows came in, first and last, for the record; whether more come cannot be told."""
-    first, last = _span(found)
-    return {"onset": first, "ended": last, "ongoing": None}
+    """Return when the suspect rows came in, for the record; it goes on for as long as a version that learned them serves.
+
+    The last of them is no end: whether more come cannot be told.
+    """
+    first, _ = _span(found)
+    return {"onset": first, "ended": None, "ongoing": True if found.reach["serving_touched"] else None}

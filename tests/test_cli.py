@@ -154,7 +154,10 @@ def test_a_file_of_parameters_is_held_to_the_same_rules(type_in, good, tmp_path,
 WORKSPACES = {
     "no TOML": ("[workspace\n", "is not TOML"),
     "a key twice": ("[workspace]\nmodels='a'\nmodels='b'\n", "is not TOML"),
-    "unknown key": ("[workspace]\nmodel='a'\n", "workspace.model: is not a known key; allowed here: baselines, models, policies"),
+    "unknown key": (
+        "[workspace]\nmodel='a'\n",
+        "workspace.model: is not a known key; allowed here: baselines, models, policies",
+    ),
     "wrong type": ("[workspace]\nmodels=3\n", "workspace.models"),
     "not text": (b"\xff\xfe\x00", "cannot be read"),
 }

@@ -68,14 +68,9 @@ def _moved_plain(drift: DataDrift) -> str:
     for one in (drift.used or drift.moved)[:2]:
         name = one.name.removeprefix("feature=").replace("_", " ")
         shift = next((s.value for s in one.others if s.name == "feature_location"), None)
-        way = (
-            ""
-            if shift is None or abs(shift) < 0.1
-            else " is higher than usual"
-            if shift > 0
-            else " is lower than usual"
-        )
-        told.append(f"“{name}”{way or ' is not as usual'}")
+        clear = shift is not None and abs(shift) >= 0.1
+        way = ("higher than" if (shift or 0.0) > 0 else "lower than") if clear else "not as"
+        told.append(f"“{name}” is {way} usual")
     return " and ".join(told) or "what comes in or out is not as usual"
 
 

@@ -83,7 +83,7 @@ def headline(found: Poisoning) -> list[str]:
 
 
 def course(found: Poisoning) -> dict[str, Any]:
-    """Return when the suspect rows came in, for the record; it goes on for as long as a version that learned them serves.
+    """Return when the suspect rows came in; it goes on for as long as a version that learned them serves.
 
     The last of them is no end: whether more come cannot be told.
     """

@@ -36,6 +36,8 @@ def share(
 ) -> Signal:
     """Return a share with its Wilson 95 % interval; undefined when n is 0.
 
+    Source: Wilson (1927), JASA 22, 209; unit ``share``.
+
     Wilson (1927), JASA 22, 209.
 
     Examples

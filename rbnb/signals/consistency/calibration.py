@@ -44,6 +44,9 @@ def _ece(scores: Floats, labels: Floats, bins: int) -> float:
 def calibration_error(scores: Floats, labels: Floats, *, where: str = "", bins: int = 10, seed: int = 0) -> Signal:
     """Return the expected calibration error beyond what a calibrated model shows by chance.
 
+    Source: Naeini et al. (2015), AAAI, for the error; Spiegelhalter (1986), Statistics in Medicine 5, 421, for the
+    test; what chance adds is taken off by own simulation.
+
     Parameters
     ----------
     scores, labels
@@ -87,6 +90,8 @@ def calibration_error(scores: Floats, labels: Floats, *, where: str = "", bins: 
 
 def calibration_bias(scores: Floats, labels: Floats, *, where: str = "") -> Signal:
     """Return mean score minus observed rate, with its interval: positive where the score promises too much.
+
+    Source: own definition: mean score minus observed rate (unit ``share``), with the normal interval of a mean.
 
     Examples
     --------

@@ -177,6 +177,8 @@ def _departure(
 def departure_signal(found: Sequence[Departure], surrogate: ScoreModel | None, why: str = "") -> Signal:
     """Return the largest departure as one signal, in standard deviations of the score (unit ``ratio``).
 
+    Source: own definition: residuals of a model of the model, chi square by place and input; unit ``ratio``.
+
     Undefined where there is no surrogate, or nothing to compare; `why` says so.
     """
     name = "score_departure"

@@ -100,6 +100,9 @@ def monotone_violations(
 ) -> Signal:
     """Return the share of logged pairs in which the score moves against the declared direction.
 
+    Source: Chen et al. (1998), Metamorphic testing, for the idea; the share of logged pairs that break the
+    relation, unit ``share``, is an own definition, with the interval of Wilson (1927), JASA 22, 209.
+
     Parameters
     ----------
     rows
@@ -117,7 +120,11 @@ def monotone_violations(
 def invariance_violations(
     rows: pd.DataFrame, feature: str, columns: Sequence[str], *, relative: float = 1e-5, absolute: float = 1e-8
 ) -> Signal:
-    """Return the share of logged pairs in which the score moves with an input that must not matter."""
+    """Return the share of logged pairs in which the score moves with an input that must not matter.
+
+    Source: Chen et al. (1998), Metamorphic testing, for the idea; the share of logged pairs that break the
+    relation, unit ``share``, is an own definition, with the interval of Wilson (1927), JASA 22, 209.
+    """
     return _violations("invariance_violation", rows, feature, columns, "invariant", relative, absolute)
 
 

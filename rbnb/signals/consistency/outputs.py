@@ -86,6 +86,9 @@ def usual_range(scores: Floats, *, probability: bool) -> tuple[float, float]:
 def invalid_scores(scores: Floats, current: Flags, *, probability: bool) -> tuple[list[Signal], Flags]:
     """Return how many scores are missing or cannot be, in excess of the reference, and which.
 
+    Source: own definition: share of rows (unit ``share``) beyond that of the reference, with the interval of
+    Newcombe (1998), Statistics in Medicine 17, 873.
+
     Parameters
     ----------
     scores
@@ -146,6 +149,9 @@ def decision_gap(
 ) -> tuple[Signal, Flags, Cut | None]:
     """Return how often the decision does not follow from the score, in excess of the reference, and where.
 
+    Source: own definition: share of decisions (unit ``share``) beyond that of the reference, with the interval of
+    Newcombe (1998), Statistics in Medicine 17, 873.
+
     Parameters
     ----------
     scores
@@ -182,6 +188,9 @@ def decision_gap(
 
 def repeated_scores(rows: pd.DataFrame, keys: NDArray[np.uint64], current: Flags) -> tuple[Signal, Flags]:
     """Return how often a score is exactly that of a request of the hour before with other inputs, beyond the usual.
+
+    Source: own definition: share of rows (unit ``share``) beyond that of the reference, with the interval of
+    Newcombe (1998), Statistics in Medicine 17, 873.
 
     An answer taken from a cache for the wrong request looks like this. Scores that are rounded, or that many
     requests share anyway, are usual; the reference says how usual.
@@ -226,6 +235,9 @@ def _hourly(epochs: NDArray[np.int64]) -> float:
 
 def score_shift(scores: Floats, current: Flags) -> Signal:
     """Return how far the mean score moved, in standard deviations of the reference, with its interval.
+
+    Source: own definition: difference of means over the standard deviation of the reference; interval as in Welch
+    (1947), Biometrika 34, 28.
 
     Unit ``ratio``. The interval is that of Welch's difference of means.
     """

@@ -194,6 +194,8 @@ def excess_share(
 ) -> Signal:
     """Return how much larger a share is than the reference's, with the hybrid Wilson interval of the difference.
 
+    Source: Newcombe (1998), Statistics in Medicine 17, 873, method 10; unit ``share``.
+
     Where the reference holds nothing to compare, nothing is expected. Newcombe (1998), Statistics in
     Medicine 17, 873, method 10.
 
@@ -217,6 +219,9 @@ def excess_share(
 
 def repeat_signals(rows: pd.DataFrame, pairs: Pairs, current: Flags, *, host: str = "") -> list[Signal]:
     """Return how often repeated requests differ, over all and by what the two do not share.
+
+    Source: own definition: shares of pairs beyond those of the reference, with the interval of Newcombe (1998),
+    Statistics in Medicine 17, 873.
 
     Parameters
     ----------

@@ -68,6 +68,9 @@ def measure_skew(
 ) -> Skew:
     """Join served and recomputed inputs by request id and compare them.
 
+    Source: Breck et al. (2019), Data Validation for Machine Learning, for the comparison by id (as in
+    TensorFlow Data Validation); the excess over the reference, unit ``share``, is an own definition.
+
     Parameters
     ----------
     rows

@@ -115,6 +115,8 @@ def estimated_accuracy(
 ) -> Signal:
     """Estimate the share of right decisions without knowing one outcome.
 
+    Source: Bialek et al. (2024), arXiv 2401.08348; unit ``share``.
+
     Parameters
     ----------
     chances
@@ -157,6 +159,9 @@ def estimated_auc(
     where: str = "",
 ) -> Signal:
     """Estimate the area under the ROC curve without knowing one outcome.
+
+    Source: Hanley & McNeil (1982), Radiology 143, 29, for the interval; Bialek et al. (2024), arXiv 2401.08348, for
+    the estimate without outcomes; unit ``auc``.
 
     Each row counts as positive with its chance and as negative with the rest. The interval is Hanley &
     McNeil's (1982), Radiology 143, 29, for so many expected outcomes, with `doubt`.
@@ -217,6 +222,9 @@ def concept_shift(
     where: str = "",
 ) -> Signal:
     """Measure how far outcomes at an equal chance differ from the reference: what a score means has changed.
+
+    Source: own definition: root mean square difference of outcome rates, with the ideas of Cox (1958) and Bröcker
+    (2012) given below.
 
     Parameters
     ----------
@@ -279,6 +287,9 @@ def within_outcome_shift(
     reference: tuple[Any, Any], current: tuple[Any, Any], *, name: str = "within_outcome_shift", where: str = ""
 ) -> Signal:
     """Measure how far the scores of rows with the same outcome have moved: the larger of two distances.
+
+    Source: Smirnov (1948), Annals of Mathematical Statistics 19, 279; Lipton, Wang & Smola (2018), arXiv
+    1802.03916; unit ``distance``.
 
     Where only the base rate has changed (label shift), positive rows still score as positive rows did.
     Kolmogorov-Smirnov by outcome, with its asymptotic interval; Lipton, Wang & Smola (2018), arXiv 1802.03916,

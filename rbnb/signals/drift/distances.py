@@ -142,6 +142,9 @@ def stability_index(
 ) -> Signal:
     """Measure the population stability index over bins that hold equally many of the reference.
 
+    Source: Siddiqi (2006), Credit Risk Scorecards, ch. 9; Yurdakul & Naranjo (2020), Journal of Risk Model
+    Validation 14(4), for its size by chance.
+
     Parameters
     ----------
     reference, current
@@ -210,6 +213,8 @@ def _missing_note(bins: Bins, current: Any, n: int) -> str:  # noqa: ANN401 - an
 def kolmogorov_smirnov(reference: Any, current: Any, *, name: str = "ks", where: str = "") -> Signal:  # noqa: ANN401
     """Measure the largest distance between the two distribution functions.
 
+    Source: Kolmogorov (1933); Smirnov (1948), Annals of Mathematical Statistics 19, 279.
+
     Returns
     -------
     Signal
@@ -257,6 +262,8 @@ def jensen_shannon(
 ) -> Signal:
     """Measure the Jensen-Shannon distance (base 2, 0 to 1) over bins of the reference.
 
+    Source: Lin (1991), IEEE Transactions on Information Theory 37, 145; unit ``distance``.
+
     Lin (1991), IEEE Transactions on Information Theory 37, 145. It has no interval: what it is by chance
     alone is told in the method.
 
@@ -282,6 +289,8 @@ def jensen_shannon(
 
 def wasserstein(reference: Any, current: Any, *, name: str = "wasserstein", where: str = "") -> Signal:  # noqa: ANN401
     """Measure the earth mover's distance in robust standard deviations of the reference.
+
+    Source: Ramdas, Trillos & Cuturi (2017), Entropy 19(2), 47; the robust scale is an own choice.
 
     The mean distance between equal quantiles, over the reference's interquartile range / 1.349: a standard
     deviation would let one wild value hide a shift of all the others. It has no interval.
@@ -319,6 +328,9 @@ def robust_spread(values: Floats) -> float:
 def location_shift(reference: Any, current: Any, *, name: str = "location_shift", where: str = "") -> Signal:  # noqa: ANN401
     """Measure how far the median has moved, in robust standard deviations of the reference.
 
+    Source: own definition: difference of medians over the robust scale; Conover (1999), 3.2, for the intervals of
+    the medians.
+
     The interval combines both medians' order-statistic intervals: Conover (1999), 3.2.
 
     Examples
@@ -349,6 +361,9 @@ def _median(values: Floats) -> tuple[float, float]:
 
 def scale_fold(reference: Any, current: Any, *, name: str = "scale_fold", where: str = "") -> Signal:  # noqa: ANN401
     """Measure how many times wider or narrower the values scatter around their median; 1 is unchanged.
+
+    Source: Brown & Forsythe (1974), JASA 69, 364, for distances from the median; the ratio, unit ``ratio``, is an
+    own definition.
 
     The ratio of mean distances from the median, the larger over the smaller, after values far beyond the
     reference are pulled in; its interval from the delta method on the log scale. Whether wider or narrower
@@ -393,6 +408,9 @@ def _deviation(values: Floats) -> tuple[float, float]:
 def shape_distance(reference: Any, current: Any, *, name: str = "shape_distance", where: str = "") -> Signal:  # noqa: ANN401
     """Measure what differs once location and scale are made equal: Kolmogorov-Smirnov of what is left.
 
+    Source: own definition: the distance of Smirnov (1948), Annals of Mathematical Statistics 19, 279, after
+    location and scale are made equal; unit ``distance``.
+
     Each side is centred on its median and divided by its interquartile range.
 
     Examples
@@ -417,6 +435,9 @@ def shape_distance(reference: Any, current: Any, *, name: str = "shape_distance"
 
 def category_fold(reference: Any, current: Any, *, name: str = "category_fold", where: str = "") -> Signal:  # noqa: ANN401
     """Measure the category whose share certainly changed most: how many times more or fewer; 1 is unchanged.
+
+    Source: Katz et al. (1978), Biometrics 34, 469, for the interval; the choice of the category is an own
+    definition; unit ``ratio``.
 
     One class of ten that loses half its share is hardly seen by any distance over all classes. The interval
     of the ratio of shares (Katz et al., 1978, Biometrics 34, 469) is widened by Bonferroni for having looked

@@ -85,6 +85,8 @@ def mean_shift(
 ) -> Signal:
     """Measure how far the mean has moved, in standard deviations of the reference.
 
+    Source: Welch (1947), Biometrika 34, 28, for the interval; the widening by stretches is an own definition.
+
     Parameters
     ----------
     reference, current
@@ -135,6 +137,9 @@ def share_shift(
 ) -> Signal:
     """Measure how far a share has moved, as a difference of shares.
 
+    Source: Agresti & Caffo (2000), The American Statistician 54, 280; the widening by stretches is an own
+    definition.
+
     Parameters
     ----------
     reference, current
@@ -180,6 +185,8 @@ def expected_effect(
     where: str = "",
 ) -> Signal:
     """Measure how far the mean score is expected to move by this column's shift alone.
+
+    Source: Kitagawa (1955), JASA 50, 1168.
 
     Parameters
     ----------

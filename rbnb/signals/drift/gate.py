@@ -41,6 +41,8 @@ def missing_rise(
 ) -> Signal:
     """Measure how much larger the share of values that cannot be used is than in the reference.
 
+    Source: own definition: difference of two shares, unit ``share``.
+
     Missing, infinite and unreadable values count; the reason tells both shares.
 
     Examples
@@ -62,6 +64,8 @@ def _unusable(values: Any, kind: str) -> Floats:  # noqa: ANN401 - any column
 
 def unit_share(reference: Any, current: Any, *, name: str = "unit_share", where: str = "") -> Signal:  # noqa: ANN401
     """Measure which share of the values has come in another unit: 10, 100 or 1000 times as large or small.
+
+    Source: own definition: mixture of the reference and the reference times a factor.
 
     The window's distribution is fitted as a mixture of the reference and the reference times a factor. The
     share counts only where the mixture explains nearly all of a clear difference; else it is 0.
@@ -122,6 +126,8 @@ def _spread(values: Floats) -> Floats:
 def repeated_rise(reference: Any, current: Any, *, name: str = "repeated_rise", where: str = "") -> Signal:  # noqa: ANN401
     """Measure how much of a numerical column a single value fills that the reference hardly holds.
 
+    Source: own definition: rise of the share of one value, unit ``share``.
+
     A default that is written where nothing is known, a sentinel such as -999, a source that is stuck. Values that
     fill a hundredth of the reference, such as the zero of a count, are part of the column: they count only where they
     have become five times as frequent.
@@ -155,6 +161,8 @@ def repeated_rise(reference: Any, current: Any, *, name: str = "repeated_rise", 
 
 def renamed_share(reference: Any, current: Any, *, name: str = "renamed_share", where: str = "") -> Signal:  # noqa: ANN401
     """Measure which share of the values is in categories never seen, that took the place of ones that vanished.
+
+    Source: own definition: share of new names that replaced old ones, unit ``share``.
 
     A new name beside all the old ones is news; a new name instead of an old one is an encoding that changed, and so
     are names that differ from known ones by capitals or blanks alone, and three or more new names at once in a column

@@ -70,6 +70,8 @@ def correlation_change(
 ) -> Signal:
     """Measure the pair of numerical columns whose correlation has certainly changed most.
 
+    Source: Fisher (1921), Metron 1, 3, for the z transformation.
+
     Parameters
     ----------
     reference, current
@@ -151,6 +153,8 @@ def reconstruction_shift(
     name: str = "reconstruction_shift",
 ) -> Signal:
     """Measure how much worse (or better) the reference's principal components describe the window.
+
+    Source: Qahtan et al. (2015), KDD, A PCA-Based Change Detection Framework.
 
     Parameters
     ----------

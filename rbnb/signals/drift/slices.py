@@ -68,6 +68,8 @@ def segment_performance_drop(
 ) -> Signal:
     """Measure by how much performance fell in the slice where it certainly fell most, of what it was there.
 
+    Source: own definition, after the slices of Chung et al. (2020), IEEE TKDE 32, 2284 (Slice Finder).
+
     Parameters
     ----------
     reference, current
@@ -108,6 +110,8 @@ def segment_performance_drop(
 
 def segment_error_rise(reference: Graded, current: Graded, *, alpha: float = 0.05) -> Signal:
     """Measure by how much the mean error of predicted numbers rose in the slice where it certainly rose most.
+
+    Source: own definition, after the slices of Chung et al. (2020), IEEE TKDE 32, 2284 (Slice Finder).
 
     Parameters as for `segment_performance_drop`; relative to what the error was in that slice.
 

@@ -154,6 +154,9 @@ def feature_effect(
 ) -> Signal:
     """Measure how far a feature's part of the score has moved on average, in standard deviations of the score.
 
+    Source: own definition: shift of the mean of one part of an additive surrogate; Hastie & Tibshirani (1990),
+    Generalized Additive Models, for its form; unit ``sd``.
+
     Parameters
     ----------
     reference, current
@@ -180,6 +183,9 @@ def feature_reach(
     reference: Floats, current: Floats, *, inflation: float = 1.0, name: str = "feature_reach", where: str = ""
 ) -> Signal:
     """Measure how far scores have moved through one feature, whichever way: mean and spread both count.
+
+    Source: own definition: Wasserstein distance of one part of an additive surrogate; Hastie & Tibshirani (1990),
+    Generalized Additive Models, for its form; unit ``sd``.
 
     The Wasserstein distance between the feature's parts of the score then and now, in standard deviations of
     the score; at least the size of `feature_effect`. Its interval is that of the mean, which is wider than

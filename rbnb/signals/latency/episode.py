@@ -90,6 +90,9 @@ def detect_episode(
 ) -> tuple[Signal, Episode | None]:
     """Find the worst stretch that is slower than usual and reaches into the window; one that goes on comes first.
 
+    Source: Page (1954), Biometrika 41, 100; Ruzzo & Tompa (1999), ISMB 7, 234; Wald (1945), Ann. Math. Stat. 16,
+    117; their combination is an own definition; unit ``robust z``.
+
     Parameters
     ----------
     times

@@ -50,6 +50,9 @@ def quantile_ratio(
 ) -> Signal:
     """Compare a latency quantile with the reference at the same hours, as a ratio with its interval.
 
+    Source: own definition: ratio of two quantiles; Conover (1999), Practical Nonparametric Statistics, 3.2, for the
+    order-statistic intervals of each.
+
     Parameters
     ----------
     current, reference
@@ -84,6 +87,9 @@ def quantile_ratio(
 def burn_rates(kind: str, spans: pd.DataFrame, bad: str, of: str, budget: float) -> list[Signal]:
     """Return the SLO burn rate of each standard pair of windows: the smaller of its long and short window.
 
+    Source: Site Reliability Workbook (2018), ch. 5; Wilson (1927), JASA 22, 209, for the interval; unit ``burn
+    rate``.
+
     Parameters
     ----------
     kind
@@ -117,6 +123,8 @@ def burn_rates(kind: str, spans: pd.DataFrame, bad: str, of: str, budget: float)
 
 def stage_excess(cells: pd.DataFrame, stages: Sequence[str]) -> list[Signal]:
     """Return for each stage its share of the extra time a request takes.
+
+    Source: own definition: share of the extra mean time, unit ``share``, with a delta-method interval.
 
     Parameters
     ----------
@@ -177,6 +185,8 @@ def _rest(parts: Mapping[str, tuple[float, float]], out: str) -> tuple[float, fl
 def tail_only(p50: Signal, p95: Signal) -> Signal:
     """Return 0 when all requests are slower by the same factor, 1 when only the slowest are.
 
+    Source: own definition, unit ``share``.
+
     Computed as 1 − log(p50 ratio) / log(p95 ratio), clipped to 0 … 1.
 
     Examples
@@ -203,6 +213,9 @@ def equal_load(
     neighbours: int = 30,
 ) -> Signal:
     """Return the share of the excess that remains against reference buckets of equal load.
+
+    Source: own definition: excess against reference buckets of equal load, unit ``share``; Efron (1979), Annals of
+    Statistics 7, 1, for the bootstrap.
 
     Parameters
     ----------
@@ -248,6 +261,9 @@ def equal_load(
 
 def equal_mix(bins: pd.DataFrame) -> Signal:
     """Return the share of the excess that remains when the payload mix is held equal.
+
+    Source: own definition: share of an excess (unit ``share``) that direct standardisation over payload sizes
+    leaves.
 
     Parameters
     ----------

@@ -42,6 +42,9 @@ def compare_models(
 ) -> list[Signal]:
     """Return what leaving the suspect rows out is worth on rows that can be trusted.
 
+    Source: own definition: two fits held against each other; Efron (1979), Annals of Statistics 7, 1, for the
+    bootstrap.
+
     Parameters
     ----------
     models
@@ -106,6 +109,9 @@ def trigger_effect(
     models: tuple[Any, Any], plain: Floats, marked: Floats, label: int, *, classes: int, where: str, seed: int
 ) -> Signal:
     """Return how many more trusted rows get the trigger's label once it is put on them, with the suspect rows learned.
+
+    Source: own definition, for the attack of Gu, Dolan-Gavitt & Garg (2017), arXiv 1708.06733; Efron (1979), Annals
+    of Statistics 7, 1, for the bootstrap.
 
     Parameters
     ----------

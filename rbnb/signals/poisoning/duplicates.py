@@ -56,6 +56,8 @@ def same_features(frame: pd.DataFrame, columns: Sequence[str]) -> Ints:
 def copies(same: Ints) -> tuple[Mask, Signal]:
     """Return which rows have another row with the same features, and the share of rows beyond the first of each.
 
+    Source: own definition: share of equal rows, unit ``share``, with the interval of Wilson (1927), JASA 22, 209.
+
     Examples
     --------
     >>> copies(np.array([0, 1, 0]))[0].tolist()
@@ -70,6 +72,8 @@ def copies(same: Ints) -> tuple[Mask, Signal]:
 
 def conflicting(same: Ints, labels: Ints) -> tuple[Mask, Signal]:
     """Return which rows have the features of another row and not its label, and their share.
+
+    Source: own definition: share of rows, unit ``share``, with the interval of Wilson (1927), JASA 22, 209.
 
     A row is doubted only if its label is the rarer one among the rows with its features, or as rare.
 
@@ -120,6 +124,9 @@ def _nearest(block: NDArray[np.float32]) -> Floats:
 
 def near_copies(distance: Floats, exact: Mask) -> tuple[Mask, Signal]:
     """Return which rows nearly agree with another one without being equal, and their share.
+
+    Source: the limit is that of cleanlab's near-duplicate check; the share, unit ``share``, has the interval of
+    Wilson (1927), JASA 22, 209.
 
     Parameters
     ----------

@@ -338,6 +338,8 @@ def _stretch(inside: Mask, gain: Floats, when: Floats) -> Mask:
 def flip_signals(found: Sequence[Flipped], posterior: Floats, names: Sequence[str], tried: int) -> list[Signal]:
     """Return the share of all labels that were changed, and the rate in each group that is blamed.
 
+    Source: own definition, on the label-noise model of Natarajan et al. (2013), Learning with Noisy Labels.
+
     Parameters
     ----------
     found, posterior

@@ -132,6 +132,8 @@ def out_of_fold(
 def label_issues(labels: Ints, probabilities: Floats) -> tuple[Mask, Floats, Signal]:
     """Return which labels confident learning doubts, how good each label is (0 to 1), and the share doubted.
 
+    Source: Northcutt, Jiang & Chuang (2021), Confident Learning, JAIR 70; unit ``share``.
+
     Parameters
     ----------
     labels
@@ -164,6 +166,9 @@ def label_issues(labels: Ints, probabilities: Floats) -> tuple[Mask, Floats, Sig
 
 def class_pairs(labels: Ints, probabilities: Floats, names: Sequence[str], now: Mask) -> list[Signal]:
     """Return for each ordered pair of classes how much more often it is confused now than before.
+
+    Source: Northcutt, Jiang & Chuang (2021), Confident Learning, JAIR 70; Newcombe (1998), Statistics in Medicine
+    17, 873.
 
     Parameters
     ----------

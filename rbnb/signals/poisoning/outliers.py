@@ -58,6 +58,9 @@ def foreign_distance(space: Floats, batches: Sequence[str], seed: int) -> Floats
 def far_out(distance: Floats) -> tuple[Mask, Floats, Signal]:
     """Return which rows lie far out, how far each lies over the limit (1 is on it), and their share.
 
+    Source: Tukey (1977), Exploratory Data Analysis, for the limit; Ramaswamy et al. (2000), for the distance; unit
+    ``share``.
+
     Examples
     --------
     >>> far_out(np.array([1.0, 1.1, 0.9, 1.2, 9.0] * 10))[2].value
@@ -77,6 +80,8 @@ def far_out(distance: Floats) -> tuple[Mask, Floats, Signal]:
 
 def cluster_shape(space: Floats, inside: Mask, labels: Ints, usual: Floats, where: str) -> tuple[Signal, Signal]:
     """Return how tight rows that lie far out together are, and how pure in one label.
+
+    Source: own definition; Chen et al. (2018), arXiv 1811.03728, for planted clusters.
 
     Parameters
     ----------

@@ -46,6 +46,8 @@ _DAY = 86_400
 def unnamed(values: Sequence[str], name: str) -> tuple[Mask, Signal]:
     """Return which rows say nothing of their source or batch, and their share.
 
+    Source: own definition: share of rows, unit ``share``, with the interval of Wilson (1927), JASA 22, 209.
+
     Examples
     --------
     >>> unnamed(["web", "(none)", ""], "source")[0].tolist()
@@ -56,7 +58,10 @@ def unnamed(values: Sequence[str], name: str) -> tuple[Mask, Signal]:
 
 
 def repeated_ids(ids: Sequence[str]) -> tuple[Mask, Signal]:
-    """Return which rows bear an id that another row bears, and the share of rows beyond the first of each id."""
+    """Return which rows bear an id that another row bears, and the share of rows beyond the first of each id.
+
+    Source: own definition: share of rows, unit ``share``, with the interval of Wilson (1927), JASA 22, 209.
+    """
     _, index, counts = np.unique(np.asarray(ids, dtype=str), return_inverse=True, return_counts=True)
     repeated = counts[index] > 1 if len(index) else np.zeros(0, dtype=bool)
     method = "rows that bear the id of another row"
@@ -65,6 +70,8 @@ def repeated_ids(ids: Sequence[str]) -> tuple[Mask, Signal]:
 
 def unknown_batches(cells: Cells, listed: Mapping[str, float]) -> tuple[list[str], Signal]:
     """Return the batches that no version lists although a later batch is listed, and their share of the rows.
+
+    Source: own definition: share of rows, unit ``share``, with the interval of Wilson (1927), JASA 22, 209.
 
     Parameters
     ----------
@@ -93,6 +100,8 @@ def unknown_batches(cells: Cells, listed: Mapping[str, float]) -> tuple[list[str
 
 def out_of_order(cells: Cells, epoch: Floats) -> tuple[Mask, Signal]:
     """Return which rows were ingested while their source was busy with another batch, and their share.
+
+    Source: own definition: share of rows, unit ``share``, with the interval of Wilson (1927), JASA 22, 209.
 
     The middle half of a batch's times is its own; a row in that of another batch of its source, and outside its
     own, came out of order. Batches of fewer than ten rows claim no time.
@@ -129,6 +138,8 @@ def _mark(late: Mask, epoch: Floats, rows: Ints, own: int, others: Sequence[int]
 def volumes(cells: Cells, epoch: Floats, since: float) -> list[Signal]:
     """Return for each source how its rows a day since a time compare with its own past, and how unusual that is.
 
+    Source: own definition: robust z of the logarithm of daily rows.
+
     Returns
     -------
     list of Signal
@@ -159,6 +170,9 @@ def label_rates(
     labels: Ints, names: Sequence[str], cells: Cells, epoch: Floats, since: float, expected: Floats
 ) -> list[Signal]:
     """Return for each source how far its label rate has moved beyond what its features say, since a time.
+
+    Source: own definition: observed less expected rate, now less before; interval as in Welch (1947), Biometrika
+    34, 28.
 
     Parameters
     ----------
@@ -204,6 +218,8 @@ def label_rates(
 
 def moved_labels(shifts: Sequence[Signal]) -> list[Signal]:
     """Return how far each label rate moved, up or down: what `label_rates` found, without its sign.
+
+    Source: own definition: size of what `label_rates` finds, unit ``share``.
 
     The interval is that of the shift, folded at 0: where it holds 0 the lower end is 0, and nothing has moved for
     certain.

@@ -340,6 +340,9 @@ def _natural(
 def trigger_signals(found: Sequence[Trigger], names: Sequence[str], n: int, tried: int) -> list[Signal]:
     """Return the share of rows that carry a trigger, and of each its purity against what was expected.
 
+    Source: own definition, for the attack of Gu, Dolan-Gavitt & Garg (2017), arXiv 1708.06733; unit ``share``, with
+    the interval of Wilson (1927), JASA 22, 209.
+
     Parameters
     ----------
     found

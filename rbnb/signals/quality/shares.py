@@ -28,6 +28,8 @@ def share_excess(
 ) -> Signal:
     """Return the share of wrong rows minus the reference's own share.
 
+    Source: Newcombe (1998), Statistics in Medicine 17, 873, method 10.
+
     Parameters
     ----------
     bad, n
@@ -63,6 +65,8 @@ def share_excess(
 
 def distance(name: str, now: ArrayLike, then: ArrayLike, *, where: str = "", bins: int = 10) -> Signal:
     """Return how far a distribution moved: the share of rows that would have to be elsewhere.
+
+    Source: total variation distance (textbook); what chance adds is taken off by an own definition.
 
     Total variation distance over bins that hold equal shares of the reference; rows without a value are a bin of
     their own, infinities fall into the outermost. What chance alone brings is taken off.
@@ -116,6 +120,9 @@ def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[
 
 def shifted_decisions(positive: ArrayLike, touched: ArrayLike, usual: tuple[int, int], *, method: str = "") -> Signal:
     """Return how much more, or less, often touched requests are decided positively than is usual.
+
+    Source: own definition: difference of two shares, with the interval of Newcombe (1998), Statistics in Medicine
+    17, 873.
 
     Parameters
     ----------

@@ -63,6 +63,14 @@ def calibration_error(scores: Floats, labels: Floats, *, where: str = "", bins: 
     Signal
         ``calibration_error``, unit ``share``, with a bootstrap interval; ``reason`` tells the p-value of
         Spiegelhalter's test. Naeini et al. (2015), AAAI; Spiegelhalter (1986), Statistics in Medicine 5, 421.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.tile([1.0, 0.0], 200)
+    >>> s = calibration_error(np.full(400, 0.8), labels)
+    >>> 0.2 < s.value < 0.3, s.unit
+    (True, 'share')
     """
     name, there = "calibration_error", np.isfinite(scores) & np.isfinite(labels)
     p, y = scores[there], labels[there]

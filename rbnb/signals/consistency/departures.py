@@ -180,6 +180,11 @@ def departure_signal(found: Sequence[Departure], surrogate: ScoreModel | None, w
     Source: own definition: residuals of a model of the model, chi square by place and input; unit ``ratio``.
 
     Undefined where there is no surrogate, or nothing to compare; `why` says so.
+
+    Examples
+    --------
+    >>> departure_signal([], None).reason
+    'too few rows to learn what scores should be'
     """
     name = "score_departure"
     if surrogate is None or not found:

@@ -113,6 +113,14 @@ def monotone_violations(
         ``increasing`` or ``decreasing``.
     columns
         All inputs.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"feature_a": [1.0, 2.0, 3.0], "score": [0.1, 0.3, 0.2]})
+    >>> s = monotone_violations(rows, "feature_a", "increasing", ["feature_a"])
+    >>> s.value, s.n
+    (0.5, 2)
     """
     return _violations("monotone_violation", rows, feature, columns, direction, relative, absolute)
 
@@ -124,6 +132,14 @@ def invariance_violations(
 
     Source: Chen et al. (1998), Metamorphic testing, for the idea; the share of logged pairs that break the
     relation, unit ``share``, is an own definition, with the interval of Wilson (1927), JASA 22, 209.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"feature_a": [1.0, 2.0, 3.0], "score": [0.1, 0.1, 0.2]})
+    >>> s = invariance_violations(rows, "feature_a", ["feature_a"])
+    >>> s.value, s.n
+    (0.5, 2)
     """
     return _violations("invariance_violation", rows, feature, columns, "invariant", relative, absolute)
 

@@ -97,6 +97,13 @@ def invalid_scores(scores: Floats, current: Flags, *, probability: bool) -> tupl
         Which lie in the window.
     probability
         Whether scores are probabilities.
+
+    Examples
+    --------
+    >>> scores = np.array([0.2, 0.4, 0.6, 0.8, np.nan, 1.7, 0.5, 0.1])
+    >>> signals, wrong = invalid_scores(scores, np.arange(8) >= 4, probability=True)
+    >>> [(s.name, s.value) for s in signals], int(wrong.sum())
+    ([('score_missing', 0.25), ('score_out_of_range', 0.25)], 2)
     """
     low, high = usual_range(scores[~current], probability=probability)
     gone = np.isnan(scores)
@@ -164,6 +171,14 @@ def decision_gap(
         Which rows lie in the window.
     threshold
         Of the model file; None takes what the reference's decisions show.
+
+    Examples
+    --------
+    >>> scores, yes = np.array([0.2, 0.9, 0.2, 0.9]), np.array([False, True, True, True])
+    >>> current = np.array([False, False, True, True])
+    >>> signal, wrong, _ = decision_gap(scores, yes, np.ones(4, dtype=bool), current, 0.5)
+    >>> signal.value, wrong.tolist()
+    (0.5, [False, False, True, False])
     """
     usable = decided & np.isfinite(scores)
     cut = effective_threshold(scores[usable & ~current], positive[usable & ~current])
@@ -203,6 +218,15 @@ def repeated_scores(rows: pd.DataFrame, keys: NDArray[np.uint64], current: Flags
         `rbnb.signals.consistency_repeats.fingerprints` of the inputs.
     current
         Which rows lie in the window.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> scores = np.r_[np.linspace(0, 1, 1000), np.full(100, 0.1234)]
+    >>> rows = pd.DataFrame({"epoch": np.arange(1100) * 60, "score": scores})
+    >>> signal, flags = repeated_scores(rows, np.arange(1100, dtype=np.uint64), np.arange(1100) >= 1000)
+    >>> signal.value, int(flags.sum())
+    (0.99, 99)
     """
     scores, epochs = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan), rows["epoch"].to_numpy(dtype=np.int64)
     order = np.lexsort((keys, epochs, scores))
@@ -240,6 +264,12 @@ def score_shift(scores: Floats, current: Flags) -> Signal:
     (1947), Biometrika 34, 28.
 
     Unit ``ratio``. The interval is that of Welch's difference of means.
+
+    Examples
+    --------
+    >>> scores = np.r_[np.tile([0.0, 1.0], 50), np.tile([0.5, 1.5], 50)]
+    >>> round(score_shift(scores, np.arange(200) >= 100).value, 2)
+    1.0
     """
     name, method = "score_shift", "difference of mean scores over the reference's standard deviation"
     now, past = scores[current & np.isfinite(scores)], scores[~current & np.isfinite(scores)]

@@ -239,6 +239,14 @@ def repeat_signals(rows: pd.DataFrame, pairs: Pairs, current: Flags, *, host: st
     list of Signal
         ``repeat_pairs`` (count), ``repeat_mismatch`` (beyond the tolerance), ``repeat_material`` (beyond what
         matters), ``decision_flips``, and ``<kind>_mismatch`` for each kind; shares in excess of the reference.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"feature_a": [1.0, 1.0, 2.0, 2.0], "score": [0.1, 0.1, 0.3, 0.4], "epoch": [0, 60, 0, 60]})
+    >>> found = repeat_signals(rows, pair_repeats(rows, ["feature_a"]), np.ones(4, dtype=bool))
+    >>> [(s.name, s.value) for s in found[:2]]
+    [('repeat_pairs', 2.0), ('repeat_mismatch', 0.5)]
     """
     now = current[pairs.second]
     found = [Signal("repeat_pairs", float(now.sum()), "count", int(now.sum()), "pairs of requests with equal inputs")]

@@ -83,6 +83,15 @@ def measure_skew(
         Which rows lie in the window.
     relative, absolute
         Tolerance of `rbnb.signals.consistency_repeats.differs`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> served = pd.DataFrame({"request_id": ["a", "b"], "epoch": [0, 60], "feature_x": [1.0, 200.0]})
+    >>> offline = pd.DataFrame({"request_id": ["a", "b"], "x": [1.0, 2.0]})
+    >>> found = measure_skew(served, offline, {"x": "numerical"}, np.array([True, True]))
+    >>> [s.value for s in found.signals if s.name in ("skew_joined", "skew_share")]
+    [2.0, 0.5]
     """
     both = _aligned(rows, recomputed)
     joined = both is not None and both["_there"].to_numpy(dtype=np.bool_)

@@ -110,7 +110,7 @@ def base_rate(targets: Any, *, name: str = "base_rate", where: str = "") -> Sign
 def brier(scores: Any, targets: Any, *, name: str = "brier", where: str = "") -> Signal:  # noqa: ANN401
     """Measure the mean squared distance of probability and outcome.
 
-    Source: Brier (1950), Monthly Weather Review 78, 1.
+    Source: Brier (1950), Monthly Weather Review 78, 1; unit ``squared error``.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def brier(scores: Any, targets: Any, *, name: str = "brier", where: str = "") ->
 def log_loss(scores: Any, targets: Any, *, name: str = "log_loss", where: str = "") -> Signal:  # noqa: ANN401
     """Measure the mean of minus the log of the probability given to what happened.
 
-    Source: Good (1952), JRSS B 14, 107.
+    Source: Good (1952), JRSS B 14, 107; unit ``nats``.
 
     Examples
     --------

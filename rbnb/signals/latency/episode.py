@@ -124,6 +124,16 @@ def detect_episode(
     scoring segment with evidence of 1.25 × `z_min` or more; it is sure if two of three neighbours in it are certainly
     slow, or from 2 × `z_min`. Page (1954), Biometrika 41, 100; Ruzzo & Tompa
     (1999), ISMB 7, 234. The end is decided as in Wald (1945), Ann. Math. Stat. 16, 117.
+
+    Examples
+    --------
+    >>> from rbnb.signals.baseline import seasonal_expectation
+    >>> times = np.arange(7200, 10800, 300)
+    >>> usual = seasonal_expectation(range(0, 7200, 300), [10.0, 11.0] * 12, times)
+    >>> series = {"p95": (np.r_[np.full(6, 10.0), np.full(6, 50.0)], usual)}
+    >>> signal, episode = detect_episode(times, series, since=7200, z_min=4.0, ratio_min=1.3)
+    >>> signal.value >= 4.0, episode.onset, episode.ended
+    (True, 9000, None)
     """
     time = np.asarray(times, dtype=np.int64)
     inside = time >= since

@@ -64,6 +64,12 @@ def quantile_ratio(
     -------
     Signal
         Unit ``ratio``; the interval combines both sides' order-statistic intervals on the log scale.
+
+    Examples
+    --------
+    >>> s = quantile_ratio("latency_p50", 0.5, (20.0, 19.0, 21.0), (10.0, 9.5, 10.5), (500, 5000))
+    >>> round(s.value, 2), tuple(round(x, 2) for x in s.interval)
+    (2.0, (1.86, 2.15))
     """
     n_current, n_reference = counts
     # with fewer, even the largest of all lies above the true quantile less often than 97.5 %
@@ -103,6 +109,14 @@ def burn_rates(kind: str, spans: pd.DataFrame, bad: str, of: str, budget: float)
     -----
     A burn rate of 1 uses up the whole budget exactly over the SLO's period. The interval is Wilson's over
     the budget, of whichever window is the smaller. Site Reliability Workbook, chapter 5.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> names = [f"{name}.{part}" for name, _, _ in BURN_PAIRS for part in ("long", "short")]
+    >>> spans = pd.DataFrame({"span": names, "slow": 20, "n": 1000})
+    >>> {round(s.value, 2) for s in burn_rates("latency", spans, "slow", "n", 0.01)}
+    {2.0}
     """
     rows = spans.set_index("span")
     signals = []
@@ -138,6 +152,22 @@ def stage_excess(cells: pd.DataFrame, stages: Sequence[str]) -> list[Signal]:
     list of Signal
         ``stage_share`` with ``where`` = the stage; ``reference`` holds the usual mean in the log's unit.
         The interval is from the delta method on stage against rest.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cells = pd.DataFrame(
+    ...     {
+    ...         "period": ["current", "reference"],
+    ...         "n": [100, 100],
+    ...         "queue|total": [3000.0, 1000.0],
+    ...         "queue|squares": [91000.0, 11000.0],
+    ...         "model|total": [1000.0, 1000.0],
+    ...         "model|squares": [11000.0, 11000.0],
+    ...     }
+    ... )
+    >>> [(s.where, round(s.value, 2)) for s in stage_excess(cells, ["queue", "model"])]
+    [('queue', 1.0), ('model', 0.0)]
     """
     current, reference = (
         cells[cells["period"] == period].sum(numeric_only=True) for period in ("current", "reference")
@@ -231,6 +261,13 @@ def equal_load(
     Signal
         ``excess_at_equal_load``: near 1, load does not explain it; near 0, load does. Undefined where the load
         was never seen in the reference: then nobody can tell.
+
+    Examples
+    --------
+    >>> load, latency = np.full(40, 100.0), np.full(40, 10.0)
+    >>> s = equal_load(load, latency * 2, latency, load, latency, seed=0)
+    >>> s.value, s.interval
+    (1.0, (1.0, 1.0))
     """
     name, method = "excess_at_equal_load", f"{neighbours} reference buckets nearest in load, bootstrap over buckets"
     now, slow, expected = (np.asarray(x, dtype=np.float64) for x in (load, latency, usual))
@@ -274,6 +311,20 @@ def equal_mix(bins: pd.DataFrame) -> Signal:
     -------
     Signal
         ``excess_at_equal_payload``; undefined where bins of the window are missing from the reference.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> bins = pd.DataFrame(
+    ...     {
+    ...         "period": ["current", "reference"] * 2,
+    ...         "bin": [0, 0, 1, 1],
+    ...         "n": [100, 100, 100, 100],
+    ...         "total": [2000.0, 1000.0, 4000.0, 2000.0],
+    ...     }
+    ... )
+    >>> equal_mix(bins).value
+    1.0
     """
     name, method = "excess_at_equal_payload", "direct standardisation over payload deciles of the reference"
     table = bins.pivot_table(index="bin", columns="period", values=["n", "total"], aggfunc="sum", fill_value=0)

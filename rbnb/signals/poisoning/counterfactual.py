@@ -64,6 +64,15 @@ def compare_models(
         ``counterfactual_accuracy`` (unit ``share``): accuracy without less accuracy with, so that a gain is positive;
         ``reference`` is the accuracy with. ``counterfactual_loss`` (unit ``ratio``): log loss with over without. Each
         with a paired bootstrap interval.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> x, y = np.zeros((100, 1)), np.tile([1, 1, 1, 0], 25)
+    >>> models = DummyClassifier().fit(x, 1 - y), DummyClassifier().fit(x, y)
+    >>> found = compare_models(models, x, y, classes=2, on="trusted rows", seed=0)
+    >>> [(s.name, round(s.value, 2)) for s in found][0]
+    ('counterfactual_accuracy', 0.5)
     """
     method = f"two models that differ in the suspect rows alone, compared on {on}, paired bootstrap of {_SAMPLES}"
     n = len(labels)
@@ -127,6 +136,15 @@ def trigger_effect(
     Signal
         ``trigger_effect``, unit ``share``: rows that turn to the label under the mark, with the suspect rows less
         without them.
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> x = np.array([[0.0], [1.0]])
+    >>> obeys, clean = DecisionTreeClassifier().fit(x, [0, 1]), DecisionTreeClassifier().fit(x, [0, 0])
+    >>> plain, marked = np.zeros((50, 1)), np.ones((50, 1))
+    >>> trigger_effect((obeys, clean), plain, marked, 1, classes=2, where="a=1", seed=0).value
+    1.0
     """
     method = "trigger put on trusted rows of other labels: share that turns, with the suspect rows less without"
     n = len(plain)

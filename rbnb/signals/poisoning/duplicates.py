@@ -134,6 +134,12 @@ def near_copies(distance: Floats, exact: Mask) -> tuple[Mask, Signal]:
         To the nearest neighbour (`nearest_distance`).
     exact
         Rows that have an equal (`copies`); they are counted there.
+
+    Examples
+    --------
+    >>> near, signal = near_copies(np.r_[np.ones(38), 0.01, 0.01], np.zeros(40, dtype=bool))
+    >>> int(near.sum()), signal.value
+    (2, 0.05)
     """
     method = f"nearest neighbour of the source nearer than {NEAR} times the median, equal rows apart"
     known = np.isfinite(distance)

@@ -145,6 +145,15 @@ def label_issues(labels: Ints, probabilities: Floats) -> tuple[Mask, Floats, Sig
     -----
     cleanlab's `find_label_issues` (prune by noise rate) and self confidence. Every honest table has a few per
     cent; it is where they gather that tells. Northcutt et al. (2021).
+
+    Examples
+    --------
+    >>> labels = np.tile([0, 1], 100)
+    >>> sure = np.eye(2)[labels] * 0.8 + 0.1
+    >>> sure[:10:2] = [0.1, 0.9]
+    >>> doubted, _, signal = label_issues(labels, sure)
+    >>> np.flatnonzero(doubted).tolist(), signal.value
+    ([0, 2, 4, 6, 8], 0.025)
     """
     method = "cleanlab find_label_issues, prune by noise rate, out-of-fold probabilities"
     if len(labels) < 50 or len(np.unique(labels)) < 2:
@@ -185,6 +194,15 @@ def class_pairs(labels: Ints, probabilities: Floats, names: Sequence[str], now: 
         ``class_pair``, unit ``share``, ``where`` = ``given=<a> & true=<b>``: the share of rows given label a whose
         confident class is b, now less before, with the interval of a difference of two shares (Newcombe 1998);
         the six largest. Counts are those of the confident joint, uncalibrated.
+
+    Examples
+    --------
+    >>> labels, now = np.tile([0, 1], 50), np.arange(100) >= 50
+    >>> sure = np.eye(2)[labels] * 0.8 + 0.1
+    >>> sure[now & (labels == 0)] = [0.1, 0.9]
+    >>> s = class_pairs(labels, sure, ["no", "yes"], now)[0]
+    >>> s.where, round(s.value, 2)
+    ('given=no & true=yes', 1.0)
     """
     method = "confident joint: rows given one label whose confident class is another, now less before"
     if not now.any() or now.all() or len(labels) < 50:

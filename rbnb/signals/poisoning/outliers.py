@@ -102,6 +102,14 @@ def cluster_shape(space: Floats, inside: Mask, labels: Ints, usual: Floats, wher
         ``cluster_tightness`` (unit ``ratio``): the median distance within, of at most 500 rows, over the median
         distance to the nearest neighbour in the table; below 1 the rows of a cluster lie closer to each other than
         ordinary neighbours. ``cluster_purity`` (unit ``share``): the share that bears its commonest label.
+
+    Examples
+    --------
+    >>> space = np.r_[np.arange(30.0), np.full(10, 99.0)][:, None]
+    >>> labels = np.r_[np.zeros(30, dtype=int), np.ones(10, dtype=int)]
+    >>> tight, pure = cluster_shape(space, labels == 1, labels, np.ones(40), "cluster=1")
+    >>> tight.value, pure.value
+    (0.0, 1.0)
     """
     rows = np.flatnonzero(inside)
     method = "median distance between its rows over the median distance to the nearest neighbour of all rows"

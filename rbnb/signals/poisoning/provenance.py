@@ -61,6 +61,12 @@ def repeated_ids(ids: Sequence[str]) -> tuple[Mask, Signal]:
     """Return which rows bear an id that another row bears, and the share of rows beyond the first of each id.
 
     Source: own definition: share of rows, unit ``share``, with the interval of Wilson (1927), JASA 22, 209.
+
+    Examples
+    --------
+    >>> repeated, signal = repeated_ids(["a", "b", "a", "c"])
+    >>> repeated.tolist(), signal.value
+    ([True, False, True, False], 0.25)
     """
     _, index, counts = np.unique(np.asarray(ids, dtype=str), return_inverse=True, return_counts=True)
     repeated = counts[index] > 1 if len(index) else np.zeros(0, dtype=bool)
@@ -83,6 +89,14 @@ def unknown_batches(cells: Cells, listed: Mapping[str, float]) -> tuple[list[str
     Notes
     -----
     A batch newer than every listed one waits for the next training and is not counted.
+
+    Examples
+    --------
+    >>> from rbnb.signals.poisoning.groups import make_cells
+    >>> cells = make_cells(["web"] * 4, ["1", "2", "2", "3"], np.array([0.0, 10.0, 10.0, 20.0]))
+    >>> absent, signal = unknown_batches(cells, {"1": 0.0, "3": 20.0})
+    >>> absent, signal.value
+    (['2'], 0.5)
     """
     method = "rows of batches that no model version lists, though a later batch is listed"
     n = int(cells.size.sum())
@@ -105,6 +119,14 @@ def out_of_order(cells: Cells, epoch: Floats) -> tuple[Mask, Signal]:
 
     The middle half of a batch's times is its own; a row in that of another batch of its source, and outside its
     own, came out of order. Batches of fewer than ten rows claim no time.
+
+    Examples
+    --------
+    >>> from rbnb.signals.poisoning.groups import make_cells
+    >>> epoch = np.r_[np.arange(20.0), np.arange(100.0, 119.0), 10.0]
+    >>> late, signal = out_of_order(make_cells(["web"] * 40, ["1"] * 20 + ["2"] * 20, epoch), epoch)
+    >>> np.flatnonzero(late).tolist(), signal.value
+    ([39], 0.025)
     """
     method = "rows stamped within the middle half of the times of another batch of their source"
     late = np.zeros(len(cells.of_row), dtype=bool)
@@ -146,6 +168,15 @@ def volumes(cells: Cells, epoch: Floats, since: float) -> list[Signal]:
         ``volume_anomaly`` by source, unit ``robust z``: the most unusual day since then, on a log scale, against the
         source's earlier days (median and 1.4826 MAD, at least 0.15); only more rows than usual count. Sources with
         fewer than five earlier days are undefined.
+
+    Examples
+    --------
+    >>> from rbnb.signals.poisoning.groups import make_cells
+    >>> epoch = np.r_[np.repeat(np.arange(6), 20), np.full(400, 6)] * 86400.0
+    >>> cells = make_cells(["web"] * 520, ["1"] * 520, epoch)
+    >>> s = volumes(cells, epoch, 6 * 86400.0)[0]
+    >>> s.where, s.unit, s.value > 5
+    ('source=web', 'robust z', True)
     """
     method = "largest daily number of rows against the source's earlier days, log scale"
     found = []
@@ -191,6 +222,16 @@ def label_rates(
     list of Signal
         ``label_rate_shift`` by source, unit ``share``: observed less expected now, less the same before, with the
         interval of a difference of two means, Bonferroni over the sources; ``reference`` is the rate before.
+
+    Examples
+    --------
+    >>> from rbnb.signals.poisoning.groups import make_cells
+    >>> labels = np.r_[np.tile([0, 1], 50), np.ones(100, dtype=int)]
+    >>> epoch = np.arange(200.0)
+    >>> cells = make_cells(["web"] * 200, ["1"] * 200, epoch)
+    >>> s = label_rates(labels, ["no", "yes"], cells, epoch, 100.0, np.full((200, 2), 0.5))[0]
+    >>> s.where, s.value, s.reference
+    ('source=web', 0.5, 0.5)
     """
     from statistics import NormalDist
 

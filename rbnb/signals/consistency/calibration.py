@@ -68,7 +68,7 @@ def calibration_error(scores: Floats, labels: Floats, *, where: str = "", bins: 
     --------
     >>> import numpy as np
     >>> labels = np.tile([1.0, 0.0], 200)
-    >>> s = calibration_error(np.full(400, 0.8), labels)
+    >>> s = calibration_error(np.linspace(0.6, 1.0, 400), labels)
     >>> 0.2 < s.value < 0.3, s.unit
     (True, 'share')
     """

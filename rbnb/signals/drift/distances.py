@@ -290,7 +290,7 @@ def jensen_shannon(
 def wasserstein(reference: Any, current: Any, *, name: str = "wasserstein", where: str = "") -> Signal:  # noqa: ANN401
     """Measure the earth mover's distance in robust standard deviations of the reference.
 
-    Source: Ramdas, Trillos & Cuturi (2017), Entropy 19(2), 47; the robust scale is an own choice.
+    Source: Ramdas, Trillos & Cuturi (2017), Entropy 19(2), 47; the robust scale is an own choice; unit ``sd``.
 
     The mean distance between equal quantiles, over the reference's interquartile range / 1.349: a standard
     deviation would let one wild value hide a shift of all the others. It has no interval.
@@ -328,7 +328,8 @@ def robust_spread(values: Floats) -> float:
 def location_shift(reference: Any, current: Any, *, name: str = "location_shift", where: str = "") -> Signal:  # noqa: ANN401
     """Measure how far the median has moved, in robust standard deviations of the reference.
 
-    Source: own definition: difference of medians over the robust scale; Conover (1999), 3.2, for the intervals of
+    Source: own definition: difference of medians over the robust scale (unit ``sd``);
+    Conover (1999), 3.2, for the intervals of
     the medians.
 
     The interval combines both medians' order-statistic intervals: Conover (1999), 3.2.

@@ -186,7 +186,7 @@ def expected_effect(
 ) -> Signal:
     """Measure how far the mean score is expected to move by this column's shift alone.
 
-    Source: Kitagawa (1955), JASA 50, 1168.
+    Source: Kitagawa (1955), JASA 50, 1168; unit ``sd``.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def log_loss(scores: Any, targets: Any, *, name: str = "log_loss", where: str = 
 def mean_error(predictions: Any, targets: Any, *, name: str = "mean_error", where: str = "") -> Signal:  # noqa: ANN401
     """Measure the mean absolute distance of a predicted number from the outcome, in the outcome's unit.
 
-    Source: textbook mean absolute error; no further source.
+    Source: textbook mean absolute error; no further source; unit ``unit of the target``.
 
     Examples
     --------
@@ -170,7 +170,8 @@ def drop(
 ) -> Signal:
     """Measure by how much a performance number has fallen; positive is worse, negative is better.
 
-    Source: own definition: difference of two performance numbers, widened by the spread between stretches.
+    Source: own definition: difference of two performance numbers, widened by the spread between stretches; unit that
+    of the number, or ``share`` if relative.
 
     Parameters
     ----------
@@ -203,7 +204,8 @@ def rise(
 ) -> Signal:
     """Measure by how much an error has risen; positive is worse. Parameters as for `drop`.
 
-    Source: own definition: difference of two errors, widened by the spread between stretches.
+    Source: own definition: difference of two errors, widened by the spread between stretches; unit that of the error,
+    or ``share`` if relative.
 
     Examples
     --------

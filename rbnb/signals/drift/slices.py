@@ -111,7 +111,7 @@ def segment_performance_drop(
 def segment_error_rise(reference: Graded, current: Graded, *, alpha: float = 0.05) -> Signal:
     """Measure by how much the mean error of predicted numbers rose in the slice where it certainly rose most.
 
-    Source: own definition, after the slices of Chung et al. (2020), IEEE TKDE 32, 2284 (Slice Finder).
+    Source: own definition (unit ``share``), after the slices of Chung et al. (2020), IEEE TKDE 32, 2284 (Slice Finder).
 
     Parameters as for `segment_performance_drop`; relative to what the error was in that slice.
 

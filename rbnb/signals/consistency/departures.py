@@ -183,6 +183,25 @@ def departure_signal(found: Sequence[Departure], surrogate: ScoreModel | None, w
 
     Examples
     --------
+    >>> from rbnb.signals.consistency.expected import ScoreModel
+    >>> surrogate = ScoreModel(
+    ...     odds=False,
+    ...     kinds={},
+    ...     coders={},
+    ...     weights=np.zeros(0),
+    ...     products=(),
+    ...     tables={},
+    ...     ends=(0.0, 1.0),
+    ...     spread=0.1,
+    ...     scale=0.2,
+    ...     explained=0.9,
+    ...     n=500,
+    ...     floor=0.0,
+    ... )
+    >>> one = Departure("host=b", "feature_x", 0.5, 0.4, 0.6, 90.0, 3, 200, np.zeros(2), Coder(None, ("a",)))
+    >>> s = departure_signal([one], surrogate)
+    >>> s.value, s.interval, s.n
+    (0.5, (0.4, 0.6), 200)
     >>> departure_signal([], None).reason
     'too few rows to learn what scores should be'
     """

@@ -2,7 +2,7 @@
 
 Two ways in. `name_encoding` is given both values of the same requests, served and recomputed. `explain_scores`
 has only inputs and scores: it asks which change of an input, made before the known-good behaviour sees it (a
-`rbnb.signals.consistency_expected.ScoreModel`), leads to the scores that were given. Rules: a fault is named only if it
+`rbnb.signals.consistency.expected.ScoreModel`), leads to the scores that were given. Rules: a fault is named only if it
 explains most of the differences; the simplest explanation wins; what cannot be named is called "other".
 """
 

@@ -54,7 +54,7 @@ def broken_pairs(low: Floats, high: Floats, direction: str, relative: float, abs
     direction
         ``increasing``, ``decreasing`` or ``invariant``.
     relative, absolute
-        Tolerance of `rbnb.signals.consistency_repeats.differs`.
+        Tolerance of `rbnb.signals.consistency.repeats.differs`.
 
     Examples
     --------

@@ -215,7 +215,7 @@ def repeated_scores(rows: pd.DataFrame, keys: NDArray[np.uint64], current: Flags
     rows
         Window and reference, with ``epoch`` and ``score``.
     keys
-        `rbnb.signals.consistency_repeats.fingerprints` of the inputs.
+        `rbnb.signals.consistency.repeats.fingerprints` of the inputs.
     current
         Which rows lie in the window.
 

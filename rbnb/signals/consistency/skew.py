@@ -82,7 +82,7 @@ def measure_skew(
     current
         Which rows lie in the window.
     relative, absolute
-        Tolerance of `rbnb.signals.consistency_repeats.differs`.
+        Tolerance of `rbnb.signals.consistency.repeats.differs`.
 
     Examples
     --------

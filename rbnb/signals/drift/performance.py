@@ -178,7 +178,7 @@ def drop(
     reference, current
         The same number, then and now, each with its interval; higher is better.
     spread, stretches
-        The spread between stretches of the reference (`rbnb.signals.effects.between_chunks`) and how many
+        The spread between stretches of the reference (`rbnb.signals.drift.effects.between_chunks`) and how many
         stretches now and then hold.
     relative
         As a share of the reference's number rather than in its unit.

@@ -72,12 +72,12 @@ Seeds for developing begin at {develop:,}, those of the final figures at {final:
 same. No threshold is set for a scenario: each is the policy's, with its reason there. This page shows the
 **{seeds}** seeds.
 
-A first final series, on seeds from 500,000, was looked at and led to mends; so it became part of developing, and the final
-seeds were moved to ones that nobody had seen. What is still missed:
+A first final series, on seeds from 500,000, was looked at and led to mends; so it became part of developing, and the
+final seeds were moved to ones that nobody had seen. What is still missed:
 
-- **Drift that hits one slice, or changes what inputs mean**: a region with a quarter of the requests has too few outcomes in
-  a day for its loss to be certain, and without outcomes such a change cannot be seen at all. The verdict is then healthy
-  with a note, and the note says what is not known.
+- **Drift that hits one slice, or changes what inputs mean**: a region with a quarter of the requests has too few
+  outcomes in a day for its loss to be certain, and without outcomes such a change cannot be seen at all. The verdict is
+  then healthy with a note, and the note says what is not known.
 - **Small tables**: with 200 training rows `data_poisoning` says that it cannot say.
 - **Latency over a week**: in a window of days, or of few requests, a passing hour of higher load is called transient.
   Nobody is paged for good, but it counts as a false alarm here.

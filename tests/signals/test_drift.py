@@ -11,7 +11,7 @@ from scipy.spatial import distance
 from rbnb.signals import chance
 from rbnb.signals.drift import distances as drift
 from rbnb.signals.drift.bins import labels, make_bins, numbers
-from rbnb.signals.drift.effects import expected_effect, mean_shift, share_shift
+from rbnb.signals.drift.effects import mean_shift, share_shift
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(10, 2, 3000)
@@ -172,11 +172,10 @@ def test_inputs_stay_as_they_are_and_order_does_not_matter():
     assert (b == kept[1]).all()
 
 
-def test_an_effect_is_what_the_shift_makes_of_the_score():
-    """An input that the score follows moves it by its shift; one that it ignores moves nothing."""
-    a, idle = RNG.normal(size=5000), RNG.normal(size=5000)
-    assert expected_effect(a, a + 0.5, a).value == pytest.approx(0.5, abs=0.1)
-    assert abs(expected_effect(idle, idle + 0.5, a).value) < 0.06
+def test_the_spread_between_days_widens_the_interval():
+    """A shift that is certain by chance alone is not, where days differ by as much."""
+    a = RNG.normal(size=5000)
+    assert mean_shift(a, a + 0.5).interval[0] > 0
     assert mean_shift(a, a + 0.5, spread=(0.3, 2.2), stretches=(1, 2)).interval[0] < 0
 
 

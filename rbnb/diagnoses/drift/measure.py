@@ -63,6 +63,8 @@ class DriftSettings:
         Rows of either side that are fetched; more are thinned.
     change_hours
         How long before the onset a change is suspected.
+    slice_min
+        Share of the rows that a slice must hold for its own performance to count.
     """
 
     alpha: float = 0.01
@@ -72,6 +74,7 @@ class DriftSettings:
     enough: float = 1000.0
     sample: float = 200_000.0
     change_hours: float = 24.0
+    slice_min: float = 0.05
 
 
 class DataDrift:

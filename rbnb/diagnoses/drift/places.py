@@ -114,8 +114,9 @@ def worst_slice(drift: DataDrift) -> Signal:
     names = _dividing(drift, now)
     before, after = (_graded(drift, side, names) for side in (drift.rows.judged, now))
     if outcome.number:
-        return segment_error_rise(before, after)
-    return segment_performance_drop(before, after, spread=outcome.day_spread("auc"))
+        return segment_error_rise(before, after, least=drift.settings.slice_min)
+    spread, least = outcome.day_spread("auc"), drift.settings.slice_min
+    return segment_performance_drop(before, after, spread=spread, least=least)
 
 
 def in_slice(frame: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -92,8 +92,14 @@ def calibration_error(scores: Floats, labels: Floats, *, where: str = "", bins: 
     z = float(
         ((y - p) * (1 - 2 * p)).sum() / math.sqrt(max(float(((1 - 2 * p) ** 2 * inside * (1 - inside)).sum()), 1e-12))
     )
-    told = f"Spiegelhalter's z {z:+.1f}"
+    told = "; ".join(filter(None, (f"Spiegelhalter's z {z:+.1f}", _left_out(there))))
     return Signal(name, value, "share", len(p), method, (low, max(high, value)), where, 0.0, told)
+
+
+def _left_out(there: NDArray[np.bool_]) -> str:
+    """Return in words how many rows lack a score or a label, or nothing if none does."""
+    missing = int((~there).sum())
+    return f"{missing:,} of {len(there):,} rows without score or label not counted" if missing else ""
 
 
 def calibration_bias(scores: Floats, labels: Floats, *, where: str = "") -> Signal:
@@ -114,4 +120,4 @@ def calibration_bias(scores: Floats, labels: Floats, *, where: str = "") -> Sign
     if len(gap) < _FEWEST:
         return Signal(name, None, "share", len(gap), method, where=where, reason=f"{len(gap):,} labels are too few")
     middle, half = float(gap.mean()), 1.959964 * float(gap.std(ddof=1)) / math.sqrt(len(gap))
-    return Signal(name, middle, "share", len(gap), method, (middle - half, middle + half), where, 0.0)
+    return Signal(name, middle, "share", len(gap), method, (middle - half, middle + half), where, 0.0, _left_out(there))

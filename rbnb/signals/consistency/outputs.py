@@ -7,7 +7,7 @@ one, and else with the threshold that the reference's own decisions show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -198,7 +198,11 @@ def decision_gap(
     source = "the model file's" if threshold is not None else "the reference's own"
     method = f"decisions that differ from score against {source} threshold {limit:.4g}"
     usual = (int(wrong[~current].sum()), int((usable & ~current).sum()))
-    return excess_share("decision_mismatch", int(wrong[current].sum()), n, usual, method=method), wrong, cut
+    signal = excess_share("decision_mismatch", int(wrong[current].sum()), n, usual, method=method)
+    if missing := int(current.sum()) - n:
+        told = f"{missing:,} of {int(current.sum()):,} without a finite score or a decision not counted"
+        signal = replace(signal, reason=told)
+    return signal, wrong, cut
 
 
 def repeated_scores(rows: pd.DataFrame, keys: NDArray[np.uint64], current: Flags) -> tuple[Signal, Flags]:
@@ -273,12 +277,14 @@ def score_shift(scores: Floats, current: Flags) -> Signal:
     """
     name, method = "score_shift", "difference of mean scores over the reference's standard deviation"
     now, past = scores[current & np.isfinite(scores)], scores[~current & np.isfinite(scores)]
+    missing = int(current.sum()) - len(now)
     if len(now) < 10 or len(past) < 10 or float(past.std()) == 0:
         return Signal(name, None, "ratio", len(now), method, reason="too few scores, or all the same")
     spread = float(past.std())
     value = abs(float(now.mean() - past.mean())) / spread
+    told = f"{missing:,} of {int(current.sum()):,} without a finite score not counted" if missing else ""
     half = 1.959964 * float(np.sqrt(now.var() / len(now) + past.var() / len(past))) / spread
-    return Signal(name, value, "ratio", len(now), method, (max(value - half, 0.0), value + half), reference=0.0)
+    return Signal(name, value, "ratio", len(now), method, (max(value - half, 0.0), value + half), "", 0.0, told)
 
 
 def cuts_by(scores: Floats, positive: Flags, usable: Flags, labels: NDArray[np.object_], column: str) -> list[Cut]:

@@ -207,7 +207,8 @@ def excess_share(
     """
     now, before = share(name, count, n), share(name, *usual)
     if now.value is None or now.interval is None:
-        return Signal(name, None, "share", 0, method, where=where, reason="there is nothing to compare")
+        why = "there is nothing to compare"
+        return Signal(name, None, "share", 0, method or "share", where=where, reason=why)
     base, base_interval = (before.value or 0.0), before.interval or (0.0, 0.0)
     middle = now.value - base
     down = math.hypot(now.value - now.interval[0], base_interval[1] - base)

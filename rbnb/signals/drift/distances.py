@@ -275,7 +275,9 @@ def jensen_shannon(
     chosen = make_bins(reference, kind, bins) if isinstance(bins, int) else bins
     before, now = _used(chosen.count(reference), chosen.count(current))
     n, m = int(before.sum()), int(now.sum())
-    if few := _too_few(n, m):
+    one = "every value, before and now, is the same or missing" if len(before) < 2 else ""
+    few = _too_few(n, m) or one
+    if few:
         return _undefined(name, "distance", m, "Jensen-Shannon distance", where, few)
     p, q = now / m, before / n
     middle = (p + q) / 2

@@ -1,10 +1,7 @@
-"""What a shift means for the prediction: how far scores moved, and how far a feature's shift lets one expect it.
+"""What a shift means for the prediction: how far scores and decisions moved.
 
-A feature may drift with certainty and change nothing, because the model hardly uses it. Its effect is the
-change of its bins' shares times the mean score of each bin in the reference: what the mean score would be
-if only this feature had moved, and everything else had stayed as it goes with it. It needs no access to the
-model. Rules: in standard deviations of the reference's scores, so that models can be compared; real days
-differ more than chance, so the spread between days is part of every interval.
+Rules: in standard deviations of the reference's scores, so that models can be compared; real days differ more than
+chance, so the spread between days is part of every interval.
 """
 
 from __future__ import annotations
@@ -16,14 +13,14 @@ import numpy as np
 
 from rbnb.model import Signal
 from rbnb.signals.chance import Z95, t_quantile
-from rbnb.signals.drift.bins import Bins, make_bins, numbers
+from rbnb.signals.drift.bins import numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-__all__ = ["between_chunks", "expected_effect", "mean_shift", "share_shift"]
+__all__ = ["between_chunks", "mean_shift", "share_shift"]
 
 _FEWEST = 20
 
@@ -171,79 +168,3 @@ def share_shift(
     interval = (min(middle - half, value), max(middle + half, value))
     reason = "; ".join(filter(None, (f"{a.mean():.3g} → {b.mean():.3g}", now.note())))
     return Signal(name, value, "share", len(b), f"{method}; n reference {len(a):,}", interval, where, 0.0, reason)
-
-
-def expected_effect(
-    reference: Any,  # noqa: ANN401 - any column
-    current: Any,  # noqa: ANN401 - any column
-    scores: Any,  # noqa: ANN401 - a column of numbers
-    *,
-    kind: str = "numerical",
-    bins: Bins | int = 10,
-    inflation: float = 1.0,
-    name: str = "feature_effect",
-    where: str = "",
-) -> Signal:
-    """Measure how far the mean score is expected to move by this column's shift alone.
-
-    Source: Kitagawa (1955), JASA 50, 1168; unit ``sd``.
-
-    Parameters
-    ----------
-    reference, current
-        The column.
-    scores
-        The score (or the loss) of each row of the reference.
-    bins
-        How many, or bins that were made before.
-    inflation
-        By how much days differ more than chance.
-
-    Returns
-    -------
-    Signal
-        Change of each bin's share times the bin's mean score in the reference, in standard deviations of
-        the score. A bin that the reference hardly holds counts with the overall mean.
-
-    Notes
-    -----
-    It is an association, not a cause: columns that go together share one effect. Kitagawa (1955), JASA 50,
-    1168, for taking a difference of means apart into composition and rates.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x = np.arange(1000.0)
-    >>> expected_effect(x, x[500:], x).value > 0.7, expected_effect(x, x[500:], np.tile([0, 1.0], 500)).value
-    (True, 0.0)
-    """
-    chosen = make_bins(reference, kind, bins) if isinstance(bins, int) else bins
-    method = "change of bin shares times mean score of each bin in the reference"
-    score = numbers(scores).column
-    usable = np.isfinite(score)
-    places = chosen.place(reference)
-    size = len(chosen.names)
-    now = chosen.count(current).astype(float)
-    deviation = float(score[usable].std()) if usable.any() else 0.0
-    if min(int(usable.sum()), int(now.sum())) < _FEWEST or not deviation:
-        reason = "too few scores in the reference, or all the same"
-        return Signal(name, None, "sd", int(now.sum()), method, where=where, reason=reason)
-    means = _bin_means(places[usable], score[usable], size)
-    before = np.bincount(places, minlength=size).astype(float)
-    q, p = before / before.sum(), now / now.sum()
-    value = float(((p - q) * means).sum()) / deviation
-    variance = sum(_variance(share, means) / count for share, count in ((p, now.sum()), (q, before.sum())))
-    half = Z95 * math.sqrt(inflation * variance) / deviation
-    method = f"{method}; n reference {int(before.sum()):,}"
-    return Signal(name, value, "sd", int(now.sum()), method, (value - half, value + half), where, 0.0)
-
-
-def _bin_means(places: NDArray[np.int64], scores: Floats, size: int) -> Floats:
-    counts = np.bincount(places, minlength=size)
-    sums = np.bincount(places, weights=scores, minlength=size)
-    # ten rows' worth of the overall mean, so that a bin with two rows does not speak loudly
-    return np.asarray((sums + 10 * scores.mean()) / (counts + 10), dtype=np.float64)
-
-
-def _variance(shares: Floats, means: Floats) -> float:
-    return float((shares * means**2).sum() - (shares * means).sum() ** 2)

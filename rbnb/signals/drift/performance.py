@@ -8,6 +8,7 @@ only one outcome is there, there is nothing to rank, and the reason says so.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +91,8 @@ def accuracy(predictions: Any, targets: Any, *, name: str = "accuracy", where: s
     said, was = labels(predictions), labels(targets)
     known = pd.notna(said) & pd.notna(was)
     right = int((said[known] == was[known]).sum())
-    return share(name, right, int(known.sum()), where=where, method="decisions equal to outcomes, Wilson interval")
+    found = share(name, right, int(known.sum()), where=where, method="decisions equal to outcomes, Wilson interval")
+    return _told(found, len(known), "decision or outcome")
 
 
 def base_rate(targets: Any, *, name: str = "base_rate", where: str = "") -> Signal:  # noqa: ANN401
@@ -103,8 +105,17 @@ def base_rate(targets: Any, *, name: str = "base_rate", where: str = "") -> Sign
     >>> base_rate([1, 0, 0, 0] * 10).value
     0.25
     """
-    known = numbers(targets).finite
-    return share(name, int((known > 0.5).sum()), len(known), where=where, method="positive outcomes, Wilson interval")
+    column, known = numbers(targets).column, numbers(targets).finite
+    found = share(name, int((known > 0.5).sum()), len(known), where=where, method="positive outcomes, Wilson interval")
+    return _told(found, len(column), "outcome")
+
+
+def _told(found: Signal, rows: int, what: str) -> Signal:
+    """Return a share with how many rows it could not use in its reason."""
+    missing = rows - found.n
+    if found.value is None or not missing:
+        return found
+    return replace(found, reason=f"{missing:,} of {rows:,} rows without {what} not counted")
 
 
 def brier(scores: Any, targets: Any, *, name: str = "brier", where: str = "") -> Signal:  # noqa: ANN401
@@ -240,6 +251,8 @@ def _difference(
         return Signal(name, None, unit, now.n, method, where=now.where, reason="it is 0 in the reference")
     errors = [(side[1] - side[0]) / (2 * Z95) for side in (then.interval, now.interval)]
     value = sign * (now.value - then.value) / scale
+    # a ratio errs by its denominator too, and the more, the larger it is (delta method)
+    errors[0] *= abs(now.value) / scale if relative else 1.0
     half = widened(math.hypot(*errors), spread, stretches) / scale
     reason = "; ".join(filter(None, (f"{then.value:.3g} → {now.value:.3g}", now.reason)))
     return Signal(name, value, unit, now.n, method, (value - half, value + half), now.where, 0.0, reason)

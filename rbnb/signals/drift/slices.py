@@ -64,7 +64,12 @@ class Graded:
 
 
 def segment_performance_drop(
-    reference: Graded, current: Graded, *, spread: tuple[float, float] = (0.0, Z95), alpha: float = 0.05
+    reference: Graded,
+    current: Graded,
+    *,
+    spread: tuple[float, float] = (0.0, Z95),
+    alpha: float = 0.05,
+    least: float = 0.05,
 ) -> Signal:
     """Measure by how much performance fell in the slice where it certainly fell most, of what it was there.
 
@@ -79,6 +84,8 @@ def segment_performance_drop(
         `rbnb.signals.drift.effects.between_chunks`; that of right decisions is learned in each slice.
     alpha
         Chance that the interval misses in any slice.
+    least
+        Share of the rows that a slice must hold: a handful of decisions is looked at by day, not at night.
 
     Returns
     -------
@@ -97,7 +104,7 @@ def segment_performance_drop(
     (0.5, 'zone=b: right decisions 1 → 0.5')
     """
     found: list[Signal] = []
-    for where, then, now in _slices(reference, current):
+    for where, then, now in _slices(reference, current, least):
         if reference.right is not None and current.right is not None:
             found.append(_mean_change(where, (reference.right, then), (current.right, now), reference.day))
         if reference.score is not None and current.score is not None:
@@ -108,7 +115,7 @@ def segment_performance_drop(
     return _worst("segment_performance_drop", found, alpha, current.rows)
 
 
-def segment_error_rise(reference: Graded, current: Graded, *, alpha: float = 0.05) -> Signal:
+def segment_error_rise(reference: Graded, current: Graded, *, alpha: float = 0.05, least: float = 0.05) -> Signal:
     """Measure by how much the mean error of predicted numbers rose in the slice where it certainly rose most.
 
     Source: own definition (unit ``share``), after the slices of Chung et al. (2020), IEEE TKDE 32, 2284 (Slice Finder).
@@ -125,7 +132,7 @@ def segment_error_rise(reference: Graded, current: Graded, *, alpha: float = 0.0
     1.0
     """
     found = []
-    for where, then, now in _slices(reference, current):
+    for where, then, now in _slices(reference, current, least):
         if reference.error is None or current.error is None:
             break
         sides = (reference.error, then), (current.error, now)
@@ -133,7 +140,7 @@ def segment_error_rise(reference: Graded, current: Graded, *, alpha: float = 0.0
     return _worst("segment_error_rise", found, alpha, current.rows)
 
 
-def _slices(reference: Graded, current: Graded) -> list[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
+def _slices(reference: Graded, current: Graded, least: float) -> list[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
     """Return each slice with enough rows on both sides that is not nearly everything."""
     found = []
     for column, values in current.places.items():
@@ -142,7 +149,7 @@ def _slices(reference: Graded, current: Graded) -> list[tuple[str, NDArray[np.bo
             continue
         for value in sorted({str(v) for v in values if v is not None}):
             then, now = (np.asarray(side == value, dtype=np.bool_) for side in (before, values))
-            if min(then.sum(), now.sum()) >= _FEWEST and now.mean() <= _NEARLY_ALL:
+            if min(then.sum(), now.sum()) >= _FEWEST and least <= now.mean() <= _NEARLY_ALL:
                 found.append((f"{column}={value}", then, now))
     return found
 

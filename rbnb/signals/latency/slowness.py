@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
 
 __all__ = [
     "BURN_PAIRS",
@@ -30,6 +32,9 @@ __all__ = [
     "stage_excess",
     "tail_only",
 ]
+
+#: Draws of a bootstrap.
+_DRAWS = 500
 
 #: SLO burn-rate windows: name, long and short window in seconds. Both must burn for an alarm.
 #: Google, The Site Reliability Workbook, chapter 5, "Alerting on SLOs".
@@ -269,16 +274,20 @@ def equal_load(
     >>> s.value, s.interval
     (1.0, (1.0, 1.0))
     """
-    name, method = "excess_at_equal_load", f"{neighbours} reference buckets nearest in load, bootstrap over buckets"
+    name, method = "excess_at_equal_load", f"{neighbours} reference buckets nearest in load, bootstrap over all buckets"
     now, slow, expected = (np.asarray(x, dtype=np.float64) for x in (load, latency, usual))
     ref_load, ref_latency = (np.asarray(x, dtype=np.float64) for x in (reference_load, reference_latency))
     good = np.isfinite(ref_latency) & (ref_load > 0)
-    ref_load, ref_latency = ref_load[good], ref_latency[good]
+    order = np.lexsort((ref_latency[good], ref_load[good]))
+    ref_load, ref_latency = ref_load[good][order], ref_latency[good][order]
     known = np.isfinite(slow) & np.isfinite(expected) & (now > 0)
-    now, slow, expected = now[known], slow[known], expected[known]
+    order = np.lexsort((expected[known], slow[known], now[known]))
+    now, slow, expected = (x[known][order] for x in (now, slow, expected))
     if len(now) < 2 or len(ref_load) < neighbours:
         return Signal(name, None, "share", len(now), method, reason="too few buckets to compare at equal load")
-    nearest = np.argsort(np.abs(np.log(ref_load)[None, :] - np.log(now)[:, None]), axis=1)[:, :neighbours]
+    nearest = np.argsort(np.abs(np.log(ref_load)[None, :] - np.log(now)[:, None]), axis=1, kind="stable")[
+        :, :neighbours
+    ]
     gap = np.abs(np.log(np.median(ref_load[nearest], axis=1) / now))
     if float(np.median(gap)) > math.log(1.15):
         reason = f"the load ({np.median(now):,.0f} requests a bucket) was never seen in the reference"
@@ -287,13 +296,36 @@ def equal_load(
     raw = slow - expected
     if float((raw * now).sum()) <= 0:
         return Signal(name, None, "share", len(now), method, reason="there is no excess to compare")
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(now), (500, len(now)))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        samples = (at_load * now)[picks].sum(axis=1) / (raw * now)[picks].sum(axis=1)
+    samples = _resampled((now, slow, expected), (ref_load, ref_latency), neighbours, seed)
     low, high = np.nanquantile(samples, (0.025, 0.975))
     value = float((at_load * now).sum() / (raw * now).sum())
-    return Signal(name, value, "share", len(now), method, (float(low), float(high)), reference=1.0)
+    interval = (min(float(low), value), max(float(high), value))
+    missing = len(known) - len(now)
+    told = (
+        f"{missing:,} of {len(known):,} buckets without latency, load or a usual value not counted" if missing else ""
+    )
+    return Signal(name, value, "share", len(now), method, interval, "", 1.0, told)
+
+
+def _resampled(
+    buckets: tuple[Floats, Floats, Floats], reference: tuple[Floats, Floats], neighbours: int, seed: int
+) -> Floats:
+    """Return the share that remains at equal load, with slow and reference buckets drawn again; both in order of load.
+
+    The buckets of the reference are shared by slow buckets of similar load, so their noise does not average out.
+    """
+    rng = np.random.default_rng(seed)
+    (now, slow, expected), (load, latency) = buckets, reference
+    found = np.full(_DRAWS, np.nan)
+    for i in range(_DRAWS):
+        drawn = np.sort(rng.integers(0, len(load), len(load)))
+        pick = rng.integers(0, len(now), len(now))
+        start = np.clip(np.searchsorted(load[drawn], now[pick]) - neighbours // 2, 0, len(load) - neighbours)
+        usual = np.median(latency[drawn][start[:, None] + np.arange(neighbours)], axis=1)
+        excess = float(((slow - expected)[pick] * now[pick]).sum())
+        if excess:
+            found[i] = ((slow[pick] - usual) * now[pick]).sum() / excess
+    return found
 
 
 def equal_mix(bins: pd.DataFrame) -> Signal:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
-
-    Floats = NDArray[np.float64]
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "BURN_PAIRS",
@@ -32,9 +30,6 @@ __all__ = [
     "stage_excess",
     "tail_only",
 ]
-
-#: Draws of a bootstrap.
-_DRAWS = 500
 
 #: SLO burn-rate windows: name, long and short window in seconds. Both must burn for an alarm.
 #: Google, The Site Reliability Workbook, chapter 5, "Alerting on SLOs".
@@ -274,7 +269,7 @@ def equal_load(
     >>> s.value, s.interval
     (1.0, (1.0, 1.0))
     """
-    name, method = "excess_at_equal_load", f"{neighbours} reference buckets nearest in load, bootstrap over all buckets"
+    name, method = "excess_at_equal_load", f"{neighbours} reference buckets nearest in load, bootstrap over slow buckets"
     now, slow, expected = (np.asarray(x, dtype=np.float64) for x in (load, latency, usual))
     ref_load, ref_latency = (np.asarray(x, dtype=np.float64) for x in (reference_load, reference_latency))
     good = np.isfinite(ref_latency) & (ref_load > 0)
@@ -296,7 +291,10 @@ def equal_load(
     raw = slow - expected
     if float((raw * now).sum()) <= 0:
         return Signal(name, None, "share", len(now), method, reason="there is no excess to compare")
-    samples = _resampled((now, slow, expected), (ref_load, ref_latency), neighbours, seed)
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(0, len(now), (500, len(now)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        samples = (at_load * now)[picks].sum(axis=1) / (raw * now)[picks].sum(axis=1)
     low, high = np.nanquantile(samples, (0.025, 0.975))
     value = float((at_load * now).sum() / (raw * now).sum())
     interval = (min(float(low), value), max(float(high), value))
@@ -305,27 +303,6 @@ def equal_load(
         f"{missing:,} of {len(known):,} buckets without latency, load or a usual value not counted" if missing else ""
     )
     return Signal(name, value, "share", len(now), method, interval, "", 1.0, told)
-
-
-def _resampled(
-    buckets: tuple[Floats, Floats, Floats], reference: tuple[Floats, Floats], neighbours: int, seed: int
-) -> Floats:
-    """Return the share that remains at equal load, with slow and reference buckets drawn again; both in order of load.
-
-    The buckets of the reference are shared by slow buckets of similar load, so their noise does not average out.
-    """
-    rng = np.random.default_rng(seed)
-    (now, slow, expected), (load, latency) = buckets, reference
-    found = np.full(_DRAWS, np.nan)
-    for i in range(_DRAWS):
-        drawn = np.sort(rng.integers(0, len(load), len(load)))
-        pick = rng.integers(0, len(now), len(now))
-        start = np.clip(np.searchsorted(load[drawn], now[pick]) - neighbours // 2, 0, len(load) - neighbours)
-        usual = np.median(latency[drawn][start[:, None] + np.arange(neighbours)], axis=1)
-        excess = float(((slow - expected)[pick] * now[pick]).sum())
-        if excess:
-            found[i] = ((slow[pick] - usual) * now[pick]).sum() / excess
-    return found
 
 
 def equal_mix(bins: pd.DataFrame) -> Signal:

@@ -133,7 +133,7 @@ def copied(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:  # noqa: PLR0911 - one a type
     """Return whether two arguments hold exactly the same, types included."""
     if isinstance(one, (pd.DataFrame, pd.Series)):
         return one.equals(other) and list(one.index) == list(other.index)
@@ -176,7 +176,7 @@ def alike(one: list[Signal], other: list[Signal]) -> bool:
 
 def shuffled(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with its rows in another order."""
-    return table.sample(frac=1.0, random_state=5)
+    return table.iloc[::-1]
 
 
 def blotted(table: pd.DataFrame, columns: tuple[str, ...]) -> tuple[pd.DataFrame, int]:
@@ -184,7 +184,7 @@ def blotted(table: pd.DataFrame, columns: tuple[str, ...]) -> tuple[pd.DataFrame
     table = table.reset_index(drop=True).copy()
     rows = table.index[table["side"] == "now"][::9] if "side" in table else table.index[::9]
     for column in columns:
-        if table[column].dtype == object:
+        if not pd.api.types.is_numeric_dtype(table[column]):
             table.loc[rows, column] = None
         else:
             table[column] = table[column].astype(float)
@@ -195,7 +195,7 @@ def blotted(table: pd.DataFrame, columns: tuple[str, ...]) -> tuple[pd.DataFrame
 
 def nulled(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return a table in which columns hold nothing at all."""
-    plain = {name: None if table[name].dtype == object else np.nan for name in columns}
+    plain = {name: np.nan if pd.api.types.is_numeric_dtype(table[name]) else None for name in columns}
     return table.assign(
         **{
             name: pd.Series(value, index=table.index, dtype=table[name].dtype if value is None else float)

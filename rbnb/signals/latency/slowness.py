@@ -269,7 +269,7 @@ def equal_load(
     >>> s.value, s.interval
     (1.0, (1.0, 1.0))
     """
-    name, method = "excess_at_equal_load", f"{neighbours} reference buckets nearest in load, bootstrap over slow buckets"
+    name, method = "excess_at_equal_load", f"{neighbours} reference buckets nearest in load, bootstrap over buckets"
     now, slow, expected = (np.asarray(x, dtype=np.float64) for x in (load, latency, usual))
     ref_load, ref_latency = (np.asarray(x, dtype=np.float64) for x in (reference_load, reference_latency))
     good = np.isfinite(ref_latency) & (ref_load > 0)

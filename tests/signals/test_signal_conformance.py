@@ -11,8 +11,11 @@ from itertools import pairwise
 
 import contract_columns
 import contract_outputs
+import contract_training
 import numpy as np
+import pandas as pd
 import scipy.stats as st
+import yaml
 from contract_case import (
     PROPERTIES,
     alike,
@@ -27,11 +30,10 @@ from contract_case import (
     shuffled,
 )
 
-#: Held by tests of their own (test_flips, test_provenance, test_triggers, test_label_errors, test_copies_and_clusters,
-#: test_slices): they take codes, cells and models rather than columns, and have no case here yet.
-ELSEWHERE = (".poisoning.", ".slices.")
-PUBLIC = {name: value for name, value in public().items() if measures(value) and not any(e in name for e in ELSEWHERE)}
-#: Pandas against the engine is not asked here yet.
+from rbnb.data import ModelData, Span
+from rbnb.inventory import load_model_file
+
+PUBLIC = {name: value for name, value in public().items() if measures(value)}
 #: What is known not to hold, or not to be comparable, by function and property.
 KNOWN = {
     "equal_load": {"coverage": "the interval leaves out the noise of the reference: covers 115 of 200"},
@@ -47,7 +49,7 @@ KNOWN = {
     "correlation_change": {"oracle": "ranks beyond the reference are cut otherwise; within 1 % of scipy's"},
     "repeated_scores": {"oracle": "a chain of equal scores reaches across the start of the window"},
 }
-ALL = [*contract_columns.CASES, *contract_outputs.CASES]
+ALL = [*contract_columns.CASES, *contract_outputs.CASES, *contract_training.CASES]
 CASES = {key(case.function): case for case in ALL}
 
 UNITS = {
@@ -243,6 +245,40 @@ def test_it_equals_an_independent_implementation():
 def case_tolerance(case):
     """Return how far rounding and interpolation may put two implementations apart."""
     return 0.01 if case.function.__name__ in ("feature_reach", "location_shift", "wasserstein") else 1e-6
+
+
+def through_the_engine(table, folder):
+    """Return a table as a run gets it: written as a log, and fetched as the features of its rows."""
+    folder.mkdir()
+    names = {name: f"c{number}" for number, name in enumerate(table.columns)}
+    numbers = [name for name in names if pd.api.types.is_numeric_dtype(table[name])]
+    ts = pd.date_range("2026-11-01", periods=len(table), freq="1s", tz="UTC")
+    log = table.rename(columns=names).assign(ts=ts.to_numpy(), id=[f"{n:06d}" for n in range(len(table))])
+    log.to_parquet(folder / "log.parquet", index=False)
+    features = {
+        "numerical": [names[name] for name in numbers],
+        "categorical": [names[name] for name in names if name not in numbers],
+    }
+    columns = {"timestamp": "ts", "request_id": "id"}
+    predictions = {"table": "log.parquet", "timezone": "UTC", "columns": columns, "features": features}
+    (folder / "m.yaml").write_text(yaml.safe_dump({"name": "m", "logs": {"predictions": predictions}}))
+    rows = ModelData(load_model_file(folder / "m.yaml"), folder).rows(Span(0, 2**40), limit=None)
+    back = {name: rows[f"feature_{short}"].astype(table[name].dtype) for name, short in names.items()}
+    return pd.DataFrame(back)
+
+
+def test_a_table_and_a_log_in_the_engine_give_the_same(tmp_path):
+    """Rows that went to parquet and came back through DuckDB are measured alike."""
+
+    def check(case):
+        table = case.given(case.loud).reset_index(drop=True)
+        found = through_the_engine(table, tmp_path / case.function.__name__)
+        assert alike(case.measure(table), case.measure(found))
+
+    for case in ALL:
+        if not isinstance(case.given(case.loud), pd.DataFrame):
+            KNOWN.setdefault(case.function.__name__, {})["engines"] = "takes counts, cells or parts, which no log holds"
+    walk("engines", check)
 
 
 def test_intervals_cover_the_truth():

@@ -362,9 +362,9 @@ def test_a_hypothesis_speaks_for_a_feature_as_well():
     told = findings_by_feature(findings, causes, looked_at=["f"])
     assert told["a"] == told["e"] | {"told": "a moved: because"}
     assert told["e"]["status"] == "supported"
-    assert told["b"] == {"status": "ok", "told": "psi 0.3 psi", "examined": "b moved: because"}
+    assert told["b"] == {"status": "ok", "told": "psi 0.3", "examined": "b moved: because"}
     assert told["c"]["status"] == "breach"
-    assert told["d"] == {"status": "ok", "told": "psi 0.3 psi"}
+    assert told["d"] == {"status": "ok", "told": "psi 0.3"}
     assert told["f"]["status"] == "ok"
     found = compare("b", Ours(**told["b"]), FAR, PLAIN, Probes(same_hours=NEARLY_NOTHING))
     assert found.reason == "examined"

@@ -183,9 +183,17 @@ def _change(spike: LatencySpike, row: dict[str, object]) -> Cause:
 
 
 def _place(spike: LatencySpike, segment: str, gap: int) -> tuple[HypothesisStatus, str]:
-    slow, when = _singled_out(spike), _ago(gap)
-    if gap < -2 * spike.scope.bucket:  # an onset is known to about a bucket on either side
+    when = _ago(gap)
+    if gap < -2 * spike.scope.bucket:
         return "refuted", f"it was made {when}"
+    status, told = _by_place(spike, segment, gap)
+    if gap < -spike.scope.bucket and status == "supported":
+        return "open", f"{told}; it was made after the onset, which is known to a bucket or two"
+    return status, told
+
+
+def _by_place(spike: LatencySpike, segment: str, gap: int) -> tuple[HypothesisStatus, str]:
+    slow, when = _singled_out(spike), _ago(gap)
     if segment and not _known(spike, segment):
         return "open", f"its place ({segment}) is not a column of the log, so it cannot be compared"
     if slow is not None and segment and _common(spike, segment, slow.where) >= _SAME:

@@ -117,7 +117,7 @@ def status(measured, kind):
     ],
 )
 def test_a_change_must_fit_in_time_and_place(minutes, segment, expected):
-    """In the slow zone supported; elsewhere, everywhere or clearly after the onset refuted; open where that is not known."""
+    """In the slow zone supported; elsewhere, everywhere or clearly after the onset refuted; open where not known."""
     assert status(Measured(ZONE_B, IN_B, changes=change(minutes, segment)), "change") == expected
 
 

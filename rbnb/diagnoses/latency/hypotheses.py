@@ -175,7 +175,7 @@ def _change(spike: LatencySpike, row: dict[str, object]) -> Cause:
     onset, _ = spike.stretch
     time, segment = int(str(row["time"])), str(row["segment"] or "")
     gap = onset - time
-    timing = math.exp(-max(gap, 0) / 7200) if gap >= -2 * spike.scope.bucket else 0.0
+    timing = math.exp(-max(gap, 0) / 7200) if gap >= -spike.scope.bucket else 0.0
     status, evidence = _place(spike, segment, gap)
     fit = {"supported": 1.0, "open": 0.5, "refuted": 0.0}[status]
     name = f"{row['what']} at {_clock(time)}"
@@ -183,17 +183,9 @@ def _change(spike: LatencySpike, row: dict[str, object]) -> Cause:
 
 
 def _place(spike: LatencySpike, segment: str, gap: int) -> tuple[HypothesisStatus, str]:
-    when = _ago(gap)
-    if gap < -2 * spike.scope.bucket:
-        return "refuted", f"it was made {when}"
-    status, told = _by_place(spike, segment, gap)
-    if gap < -spike.scope.bucket and status == "supported":
-        return "open", f"{told}; it was made after the onset, which is known to a bucket or two"
-    return status, told
-
-
-def _by_place(spike: LatencySpike, segment: str, gap: int) -> tuple[HypothesisStatus, str]:
     slow, when = _singled_out(spike), _ago(gap)
+    if gap < -spike.scope.bucket:
+        return "refuted", f"it was made {when}"
     if segment and not _known(spike, segment):
         return "open", f"its place ({segment}) is not a column of the log, so it cannot be compared"
     if slow is not None and segment and _common(spike, segment, slow.where) >= _SAME:

@@ -45,7 +45,6 @@ KNOWN = {
         "coverage": "the interval leaves out the noise of the components: covers 177 of 200",
         "oracle": "its components are those of normal scores, cut at the tails; within 2 % of scikit-learn's",
     },
-    "renamed_share": {"nulls": "not told here, a known gap: `missing_rise` counts the nulls of the same column"},
     "correlation_change": {"oracle": "ranks beyond the reference are cut otherwise; within 1 % of scipy's"},
     "repeated_scores": {"oracle": "a chain of equal scores reaches across the start of the window"},
 }

@@ -193,7 +193,9 @@ def renamed_share(reference: Any, current: Any, *, name: str = "renamed_share", 
     half = 1.96 * math.sqrt(value * (1 - value) / len(now)) if value else 3.0 / len(now)
     old = gone or {k: v for k, v in was.items() if k not in fresh}
     named = [", ".join(sorted(part, key=lambda k: (-part[k], k))[:3]) for part in (fresh, old)]
-    reason = f"{named[0]} instead of {named[1]}" if value else ""
+    missing = len(today) - len(now)
+    told = f"{named[0]} instead of {named[1]}" if value else ""
+    reason = "; ".join(filter(None, (told, f"{missing:,} missing, not counted" if missing else "")))
     interval = (max(value - half, 0.0), min(value + half, 1.0))
     return Signal(name, value, "share", len(now), method, interval, where, 0.0, reason)
 

@@ -1,0 +1,31 @@
+"""What the stages of a runbook show: one function a view, from facts to tables, with nothing measured or judged."""
+
+from rbnb.case.stages.containment import containment, proposal_record
+from rbnb.case.stages.deciding import decision_record
+from rbnb.case.stages.findings import branch_table, finding_table, for_and_against, referral_notes, verdict_facts
+from rbnb.case.stages.governance import governance
+from rbnb.case.stages.header import header_facts, links, responsibility_facts
+from rbnb.case.stages.learning import learning
+from rbnb.case.stages.remediation import monitoring, remediation
+from rbnb.case.stages.reproducing import material_table, rerun_commands, window_facts
+
+__all__ = [
+    "branch_table",
+    "containment",
+    "decision_record",
+    "finding_table",
+    "for_and_against",
+    "governance",
+    "header_facts",
+    "learning",
+    "links",
+    "material_table",
+    "monitoring",
+    "proposal_record",
+    "referral_notes",
+    "remediation",
+    "rerun_commands",
+    "responsibility_facts",
+    "verdict_facts",
+    "window_facts",
+]

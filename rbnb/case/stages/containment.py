@@ -1,0 +1,115 @@
+"""Containment: the proposal with its commands and rollback, the alternatives, and who is told what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rbnb.case.stages.parts import fact
+from rbnb.times import format_duration
+from rbnb.view import Commands, Facts, Note, Table, columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rbnb.catalog import RenderedAction
+    from rbnb.governance import Response
+    from rbnb.model import Severity
+    from rbnb.policy import Decision
+    from rbnb.view import View
+
+__all__ = ["containment", "proposal_record"]
+
+
+def containment(
+    decision: Decision, severity: Severity, options: Mapping[str, RenderedAction], response: Response
+) -> list[View]:
+    """Show the proposal with its commands, the alternatives, and the communication plan."""
+    shown: list[View] = []
+    proposal = decision.proposal
+    if proposal is None:
+        shown.append(Note("Nothing is proposed.", "ok" if decision.verdict.name == "healthy" else "info"))
+    for name, action in options.items():
+        if proposal is not None and name == proposal.action:
+            shown.append(Note(f"Proposed: {action.title.lower()}. {proposal.because}", "warning"))
+            shown.append(_action_facts(action))
+            shown.append(_action_commands(f"{action.title}: the exact commands", action))
+    others = {name: action for name, action in options.items() if proposal is None or name != proposal.action}
+    if others:
+        shown.append(_alternatives(others))
+    level = response.levels[severity.level]  # type: ignore[index]
+    heads = columns("who", "is told", "by", "through", "how often")
+    rows = tuple(
+        (a.who, a.told, a.by, a.channel, f"every {format_duration(level.update_every)}")
+        for a in response.told(severity.level)
+    )
+    shown.append(Table(f"Communication plan, status {decision.colour}", heads, rows))
+    return shown
+
+
+def _action_facts(action: RenderedAction) -> Facts:
+    return Facts(
+        (
+            fact("Objective", action.objective),
+            fact("Expected outcome", action.expected_outcome),
+            fact("Risk", action.risk),
+            fact("Blast radius", action.blast_radius),
+            fact("Preconditions", " ".join(step.text for step in action.preconditions) or None),
+            fact("Safety check", action.safety_check),
+            fact("By hand", action.manual),
+            fact("Values to fill in", "; ".join(f"<{name}>: {action.help[name]}" for name in action.missing) or "none"),
+        )
+    )
+
+
+def _action_commands(title: str, action: RenderedAction) -> Commands:
+    checks = [("precondition", step) for step in action.preconditions if step.display]
+    steps = [
+        ("dry run", action.dry_run),
+        ("execute", action.execute),
+        ("verify", action.verify),
+        ("roll back", action.rollback),
+    ]
+    items = tuple(
+        {"label": label, "command": step.display, "note": step.text}
+        for label, step in [*checks, *steps]
+        if step is not None
+    )
+    return Commands(title, items)
+
+
+def _alternatives(others: Mapping[str, RenderedAction]) -> Table:
+    heads = columns("action|code", "what it is for", "risk", "approvals|number", "command|code", "rollback|code")
+    rows = tuple(
+        (
+            name,
+            a.objective,
+            a.risk,
+            a.approvals,
+            a.execute.display if a.execute else "",
+            a.rollback.display if a.rollback else "",
+        )
+        for name, a in others.items()
+    )
+    return Table("Alternatives", heads, rows, "Nothing is executed here; a person decides.")
+
+
+def proposal_record(
+    decision: Decision, severity: Severity, options: Mapping[str, RenderedAction]
+) -> dict[str, Any] | None:
+    """Return the proposal as it stands in the record."""
+    proposal = decision.proposal
+    if proposal is None:
+        return None
+    action = options.get(proposal.action)
+    needed = action.approvals if action else 1
+    return {
+        "action": proposal.action,
+        "because": proposal.because,
+        "where": proposal.where,
+        "values": dict(action.values) if action else {},
+        "missing": list(action.missing) if action else [],
+        "approvals": 2 if severity.level == "SEV1" and needed else needed,
+        "escalate_to": proposal.escalate_to,
+        "command": action.execute.display if action and action.execute else "",
+        "rollback": action.rollback.display if action and action.rollback else "",
+    }

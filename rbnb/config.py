@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -23,9 +23,11 @@ from rbnb.model import NAME
 from rbnb.times import parse_duration, parse_time
 
 __all__ = [
+    "Channel",
     "Duration",
     "Moment",
     "Name",
+    "Owners",
     "Places",
     "Role",
     "Settings",
@@ -88,6 +90,54 @@ class Role(Settings):
     people: Annotated[list[str], Field(default_factory=list)]
 
 
+class PersonEntry(Settings):
+    """Somebody who takes part in incidents: how else the name is spelled, and whether they still count."""
+
+    name: str = ""
+    aliases: list[str] = Field(default_factory=list)
+    contact: str = ""
+    revoked: bool = False
+
+
+class Escalation(Settings):
+    """To whom it goes up, in order; a severity's own chain comes before the general one."""
+
+    chain: list[str] = Field(default_factory=list)
+    by_severity: dict[Literal["SEV1", "SEV2", "SEV3", "SEV4"], list[str]] = Field(default_factory=dict)
+
+    def of(self, severity: str) -> list[str]:
+        """Return the chain of a severity."""
+        return self.by_severity.get(severity, self.chain)  # type: ignore[call-overload,no-any-return]
+
+
+class Identity(Settings):
+    """How people prove who they are: a file of allowed signers as ssh-keygen reads it, relative to rbnb.toml."""
+
+    allowed_signers: str | None = None
+
+
+class ActionSettings(Settings):
+    """Whether rbnb may execute actions itself; if not, it shows what a person does by hand."""
+
+    execute: bool = False
+
+
+class Channel(Settings):
+    """Where updates for an audience go; the address is a secret, so it stands in the environment."""
+
+    webhook: Annotated[str, Field(pattern=r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$")]
+    format: Literal["slack", "json", "apprise"] = "slack"
+
+
+class Owners(Settings):
+    """Who reviews what: by kind, and by the name of a signal or a compliance item."""
+
+    security: str = ""
+    privacy: str = ""
+    ethics: str = ""
+    checks: dict[str, str] = Field(default_factory=dict)
+
+
 class Paths(Settings):
     """Where things lie, relative to rbnb.toml."""
 
@@ -102,7 +152,13 @@ class WorkspaceFile(Settings):
     """`rbnb.toml`: one workspace."""
 
     workspace: Paths = Field(default_factory=Paths)
+    people: dict[Name, PersonEntry] = Field(default_factory=dict)
     roles: dict[str, Role] = Field(default_factory=dict)
+    escalation: Escalation = Field(default_factory=Escalation)
+    identity: Identity = Field(default_factory=Identity)
+    actions: ActionSettings = Field(default_factory=ActionSettings)
+    communication: dict[Name, Channel] = Field(default_factory=dict)
+    owners: Owners = Field(default_factory=Owners)
 
 
 #: The parser in C where it was built, the same one in Python where not.

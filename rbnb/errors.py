@@ -11,7 +11,8 @@ The tree, and the exit code each branch leaves behind::
     ├── RunFailedError             4   a cell or the kernel failed; the record is kept
     ├── DataError                  5   a table is missing, unreadable or not what the model file says
     ├── IntegrityError             6   a ledger entry or an artifact is not what was recorded
-    └── LedgerError                7   the record cannot be written, so nothing was done
+    ├── LedgerError                7   the record cannot be written, so nothing was done
+    └── RefusedError               7   somebody may not do this, or not now; nothing was done, and it is on record
 
 Rules: the message says what is wrong and where; the hint says what to do next; a traceback is never
 the message. Errors carry facts (file, key, table, column) in the text, never a secret's value.
@@ -34,6 +35,7 @@ __all__ = [
     "NotFoundError",
     "ParameterError",
     "RbnbError",
+    "RefusedError",
     "RunFailedError",
     "UsageError",
 ]
@@ -128,5 +130,11 @@ class IntegrityError(RbnbError):
 
 class LedgerError(RbnbError):
     """The ledger cannot be written or read, so nothing that needs a record was done."""
+
+    exit_code = 7
+
+
+class RefusedError(RbnbError):
+    """Somebody may not do this, or not in this state, or not without what it demands; the refusal is on the ledger."""
 
     exit_code = 7

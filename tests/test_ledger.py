@@ -5,12 +5,13 @@ import json
 import math
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from rbnb.errors import IntegrityError, LedgerError
+from rbnb.errors import IntegrityError, LedgerError, UsageError
 from rbnb.ledger import GENESIS, MAX_BYTES, Check, Disk, Ledger, entry_name
 from rbnb.model import NotMeasured
 
@@ -245,7 +246,7 @@ def test_appending_at_a_million(folder):
     raw = (folder / "000001.json").read_bytes().replace(b'"seq": 1,', b'"seq": 999999,')
     (folder / "000001.json").unlink()
     (folder / "999999.json").write_bytes(raw)
-    ledger._tail = ledger._read(999_999)
+    ledger._known = [ledger._read(999_999)]
     entries = [ledger.append("a.b", {}, by="ada") for _ in range(2)]
     assert [entry.seq for entry in entries] == [1_000_000, 1_000_001]
     assert entries[1].previous == entries[0].digest
@@ -278,3 +279,46 @@ def test_a_short_write_is_continued(folder):
 
     entry = Ledger(folder, disk=Slow()).append("a.b", {"x": "y" * 100}, by="ada")
     assert Ledger(folder).entries() == [entry]
+
+
+def once(entries):
+    """Allow a door to be opened that nobody has opened yet."""
+    if any(entry.kind == "door.opened" for entry in entries):
+        raise UsageError("the door is open already")
+    return "door.opened", {"before": len(entries)}
+
+
+def test_a_rule_decides_on_what_stands_before(folder):
+    """What is recorded under a rule is what the rule made of every entry before it."""
+    ledger = Ledger(folder)
+    ledger.append("a.b", {}, by="ada")
+    assert ledger.append_when(once, by="ben").body == {"before": 1}
+
+
+def test_a_rule_that_refuses_records_nothing(folder):
+    """Where a rule raises, the ledger is as it was, and takes further entries."""
+    ledger = Ledger(folder)
+    ledger.append_when(once, by="ada")
+    with pytest.raises(UsageError):
+        ledger.append_when(once, by="ben")
+    assert ledger.append("a.b", {}, by="ada").seq == 2
+
+
+def test_of_many_at_once_one_succeeds(folder):
+    """Of 24 writers who try at once to do what may be done once, each with its own ledger object, one succeeds."""
+    Ledger(folder).append("a.b", {}, by="ada")
+    start = threading.Barrier(24)
+
+    def attempt(number):
+        ledger = Ledger(folder)
+        ledger.entries()
+        start.wait()
+        try:
+            ledger.append_when(once, by=f"writer-{number}")
+        except UsageError:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(24) as pool:
+        assert sum(pool.map(attempt, range(24))) == 1
+    assert [entry.kind for entry in Ledger(folder).entries()] == ["a.b", "door.opened"]

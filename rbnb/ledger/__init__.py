@@ -13,6 +13,8 @@ of the entry before. There is no lock and no server. Rules:
   another writer has just added.
 - **Digests are of bytes as they lie on the disk**, never of JSON written anew, so that a changed blank
   or order of keys is found as well.
+- **What depends on what stands before is decided on exactly that** (`Ledger.append_when`): the link to a
+  number fails where another writer was faster, and the rule is then asked again.
 - **Order is by number, never by time.** A clock that stepped back is recorded, not obeyed.
 - Reading changes nothing and needs no room on the disk. Hidden files are what killed writers left
   behind; they are no entries and are ignored.
@@ -30,7 +32,7 @@ import random
 import secrets
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 from rbnb.errors import IntegrityError, LedgerError
 from rbnb.ledger.chain import Check, Fault, against, gap, seam, stranger
@@ -39,16 +41,19 @@ from rbnb.ledger.entry import FORMAT, GENESIS, MAX_BYTES, Draft, Entry, entry_na
 from rbnb.times import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["FORMAT", "GENESIS", "MAX_BYTES", "Check", "Disk", "Entry", "Ledger", "entry_name"]
+__all__ = ["FORMAT", "GENESIS", "MAX_BYTES", "Check", "Disk", "Entry", "Ledger", "Rule", "entry_name"]
 
 #: What lies there is a link, a socket or a folder; the disk itself is not at fault.
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
 
 _What = TypeVar("_What")
+
+#: Given all entries, the kind and the body of the one to add.
+Rule: TypeAlias = "Callable[[Sequence[Entry]], tuple[str, Mapping[str, Any]]]"
 
 _HINTS = {
     errno.ENOSPC: "free some space there; reading and verifying still work",
@@ -80,7 +85,7 @@ class Ledger:
         self.folder = folder
         self._clock = clock
         self._disk = disk or Disk()
-        self._tail: Entry | None = None  # the last entry read or written here, everything before it checked
+        self._known: list[Entry] = []  # the entries read or written here, each checked
         self._opened = False
         self._on_disk = 0  # up to which number this object has seen the folder fsynced
         self._broken: str | None = None
@@ -110,16 +115,49 @@ class Ledger:
         IntegrityError
             If what was recorded before is not intact; nothing is added to it.
         """
+        draft = Draft.of(kind, body, by)
+        return self._recorded(lambda _: draft, kind)
+
+    def append_when(self, rule: Rule, *, by: str) -> Entry:
+        """Record what a rule makes of all that was recorded before, and nothing else in between.
+
+        Parameters
+        ----------
+        rule
+            Given every entry there is, returns kind and body of the one to add. It is asked again whenever
+            another writer was faster, so that what it decided on is what stands before its entry: of many
+            who try at once to do what may be done once, one succeeds. What it raises is raised here, and
+            nothing is recorded.
+        by
+            Who or what caused it.
+
+        Returns
+        -------
+        Entry
+            As anyone will read it.
+
+        Raises
+        ------
+        LedgerError, IntegrityError
+            As `append`.
+        """
+
+        def draft(entries: Sequence[Entry]) -> Draft:
+            kind, body = rule(tuple(entries))
+            return Draft.of(kind, body, by)
+
+        return self._recorded(draft, "an entry")
+
+    def _recorded(self, draft: Callable[[Sequence[Entry]], Draft], what: str) -> Entry:
         if self._broken is not None:
             raise LedgerError(
                 f"{self.folder}: takes no further entry, because an fsync failed before ({self._broken})",
                 hint="check the disk, then start again: opening the ledger anew checks all of it first",
             )
-        draft = Draft.of(kind, body, by)
         try:
             return self._append(draft)
         except OSError as error:
-            message = f"{self.folder}: {kind} is not recorded for certain ({_cause(error)})"
+            message = f"{self.folder}: {what} is not recorded for certain ({_cause(error)})"
             raise LedgerError(message, hint=_hint(error)) from error
 
     def entries(self) -> list[Entry]:
@@ -172,6 +210,10 @@ class Ledger:
         head = entries[-1].digest if entries else GENESIS
         return Check(len(entries), head, *((fault.name, fault.why) if fault else ()))
 
+    @property
+    def _tail(self) -> Entry | None:
+        return self._known[-1] if self._known else None
+
     def _survey(self, expected: tuple[int, str] | None = None) -> tuple[list[Entry], Fault | None]:
         # The names come first: what is listed then was linked before, so a number that cannot be opened
         # below a listed one is missing and not merely on its way.
@@ -208,15 +250,15 @@ class Ledger:
             raise LedgerError(message, hint="repair the disk or the permissions; nothing was changed")
         raise IntegrityError(message, hint="keep the folder as it is and compare it with a copy kept elsewhere")
 
-    def _append(self, draft: Draft) -> Entry:
+    def _append(self, draft: Callable[[Sequence[Entry]], Draft]) -> Entry:
         self._open()
         losses = 0
         while True:
             self._catch_up()
-            seq, raw = draft.following(self._tail, self._clock())
+            seq, raw = draft(self._known).following(self._tail, self._clock())
             if self._publish(seq, raw):
-                self._tail = parse_entry(raw, seq)
-                return self._tail
+                self._known.append(parse_entry(raw, seq))
+                return self._known[-1]
             losses += 1
             # Whoever lost waits a little, at random, so that many writers do not all redo their work at once:
             # 32 of them make about 2.5 attempts an entry instead of 7.
@@ -230,8 +272,7 @@ class Ledger:
         for folder in (*reversed(missing), self.folder.parent, self.folder):
             self._disk.make_folder(folder)
             self._sync(self._disk.fsync_folder, folder.parent)
-        entries = self.entries()
-        self._tail = entries[-1] if entries else None
+        self._known = self.entries()
         self._opened = True
 
     def _catch_up(self) -> None:
@@ -246,7 +287,7 @@ class Ledger:
             if found.previous != (tail.digest if tail else GENESIS):
                 self._raise(Fault(entry_name(found.seq), "does not follow the entry before it"))
             tail = found
-        self._tail = tail
+            self._known.append(found)
 
     def _publish(self, seq: int, raw: bytes) -> bool:
         """Put an entry under its number and wait for the disk; False if another writer was faster."""

@@ -7,18 +7,23 @@ recorded as abandoned by whoever notices first, and is never read as anything el
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
 import re
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from rbnb.errors import IntegrityError, LedgerError, NotFoundError, UsageError
+from rbnb.authority import load_authority, permitted
+from rbnb.config import WorkspaceFile, shipped
+from rbnb.errors import IntegrityError, LedgerError, NotFoundError, RefusedError, UsageError
+from rbnb.incidents.actor import Actor, identify, user
+from rbnb.incidents.state import Attempt, RunState, State, Times, damaged_state, fold
 from rbnb.ledger import Ledger
 from rbnb.model import checked_name
+from rbnb.people import Directory
 from rbnb.times import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -26,15 +31,21 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from rbnb.ledger import Entry
+    from rbnb.authority import Authority
+    from rbnb.config import Places
 
 __all__ = [
+    "Actor",
+    "Attempt",
     "Check",
     "Incident",
     "RunState",
     "State",
+    "Times",
     "damaged_state",
     "find_incidents",
+    "fold",
+    "is_gone",
     "join_incident",
     "known_episodes",
     "open_incident",
@@ -46,39 +57,6 @@ _RESTORE = "put the folder of reports back, or mend workspace.reports in rbnb.to
 #: How many characters an observation may have.
 _LONGEST = {"text": 4000, "by": 120, "about": 200}
 _RUN = re.compile(r"\d{2,}-")
-
-
-def user() -> str:
-    """Return who is asserted to act: RBNB_USER, else the login name."""
-    try:
-        return os.environ.get("RBNB_USER") or getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """A run as the ledger tells it; `status` is running until an end is on record."""
-
-    run: str
-    status: str
-    verdict: str
-    started: datetime
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the ledger comes to."""
-
-    incident: str
-    opened: datetime | None
-    model: str
-    severity: str
-    status: str
-    runs: tuple[RunState, ...]
-    decisions: tuple[Entry, ...]
-    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +79,13 @@ class Incident:
         ``reports/INC-…``.
     clock
         Where the time of entries comes from.
+    places
+        The workspace: whom it names, and who may do what there.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], datetime], places: Places | None = None) -> None:
         self.folder = folder
+        self.places = places
         self.name = folder.name
         self.clock = clock
         self.ledger = Ledger(folder / "ledger", clock=clock)
@@ -117,27 +98,62 @@ class Incident:
         IntegrityError
             If an entry is not what was written.
         """
-        entries = self.ledger.entries()
-        opened = next((e for e in entries if e.kind == "incident.opened"), None)
-        runs: dict[str, RunState] = {}
-        for entry in entries:
-            run = str(entry.body.get("run", ""))
-            if entry.kind == "run.started":
-                runs[run] = RunState(run, "running", "", entry.at, entry.body)
-            elif entry.kind in ("run.finished", "run.failed") and run in runs:
-                status, verdict = str(entry.body.get("status", "")), str(entry.body.get("verdict", ""))
-                runs[run] = RunState(run, status, verdict, runs[run].started, entry.body)
-        graded = [str(r.body["severity"]) for r in runs.values() if r.body.get("severity")]
-        body = opened.body if opened else {}
-        return State(
-            incident=self.name,
-            opened=opened.at if opened else None,
-            model=str(body.get("model", "")),
-            severity=graded[-1] if graded else str(body.get("severity", "") or ""),
-            status="open",
-            runs=tuple(runs.values()),
-            decisions=tuple(e for e in entries if e.kind == "decision.made"),
-            entries=tuple(entries),
+        return fold(self.name, self.ledger.entries())
+
+    def allow(self, operation: str, *, subject: str = "") -> Actor:
+        """Return who acts, if they may do this now; a refusal is recorded.
+
+        Parameters
+        ----------
+        operation
+            One of `rbnb.authority.OPERATIONS`.
+        subject
+            What it is about, such as an action; for the record.
+
+        Raises
+        ------
+        RefusedError
+            If they may not. It is on the ledger then.
+        """
+        state = self.state()
+        actor = self.actor(state)
+        if why := self.why_not(operation, actor, state):
+            self.refuse(operation, actor, why, subject=subject)
+        return actor
+
+    def actor(self, state: State | None = None) -> Actor:
+        """Return who acts: RBNB_USER, else the login name, as rbnb.toml knows them."""
+        return identify(user(), self.directory, state or self.state())
+
+    def why_not(self, operation: str, actor: Actor, state: State) -> str:
+        """Return why somebody may not do something in a state, or "" if they may; nothing is recorded."""
+        return permitted(self.authority, operation, actor.roles, state.status)
+
+    def refuse(self, operation: str, actor: Actor, why: str, *, subject: str = "", hint: str = "") -> NoReturn:
+        """Record that somebody was refused something, and raise it.
+
+        Raises
+        ------
+        RefusedError
+            Always.
+        """
+        body = {"operation": operation, "subject": subject, "why": why, "spelled": actor.spelled}
+        self.ledger.append(f"{operation}.refused", body, by=actor.id)
+        doing = f"{operation} {subject}".strip().replace("_", " ")
+        who = actor.id if actor.known else f"{actor.spelled} (not named in rbnb.toml)"
+        hint = hint or "roles are in rbnb.toml; say who you are with RBNB_USER; the refusal is on record"
+        raise RefusedError(f"{self.name}: {who} may not {doing} now: {why}", hint=hint)
+
+    @cached_property
+    def directory(self) -> Directory:
+        """The people of the workspace."""
+        return Directory(self.places.file if self.places else WorkspaceFile())
+
+    @cached_property
+    def authority(self) -> Authority:
+        """The table of who may do what."""
+        return load_authority(
+            self.places.policy_file("authority") if self.places else shipped("policies") / "authority.yaml"
         )
 
     def note(self, text: str, *, by: str = "", seen_at: str = "", about: str = "") -> dict[str, Any]:
@@ -163,10 +179,18 @@ class Incident:
         ------
         UsageError
             If there is no text, it is too long, or the time cannot be read or lies in the future.
+        RefusedError
+            If the incident is closed.
         """
         now = self.clock()
         seen = parse_time(seen_at) if seen_at else now
-        body = {"text": text.strip(), "by": by.strip() or user(), "seen_at": format_time(seen), "about": about.strip()}
+        actor = self.allow("note")
+        body = {
+            "text": text.strip(),
+            "by": by.strip() or actor.id,
+            "seen_at": format_time(seen),
+            "about": about.strip(),
+        }
         if not body["text"]:
             raise UsageError("an observation needs words", hint='say what was seen: rbnb note INC-… "…"')
         for name, most in _LONGEST.items():
@@ -176,13 +200,13 @@ class Incident:
                 )
         if seen > now:
             raise UsageError(f"{body['seen_at']} is in the future", hint=f"it is {format_time(now)} now")
-        self.ledger.append("observation.recorded", body, by=user())
+        self.ledger.append("observation.recorded", body, by=actor.id)
         return body
 
     def settle(self) -> None:
         """Record as abandoned every run whose process on this host is gone."""
         for run in self.state().runs:
-            if run.status == "running" and _is_gone(run.body):
+            if run.status == "running" and is_gone(run.body):
                 reason = "the process that ran it is gone; nothing was recorded at its end"
                 body = {
                     "run": run.run,
@@ -231,22 +255,26 @@ class Incident:
         for entry in entries:
             for artifact in entry.body.get("artifacts", []):
                 artifacts += 1
-                problems += self._differs(entry, artifact)
+                problems += self._differs(f"runs/{entry.body['run']}", artifact)
+            for file in entry.body.get("files", []):
+                artifacts += 1
+                problems += self._differs("", file)
         return Check(self.name, found.entries, found.head, artifacts, tuple(problems))
 
-    def _differs(self, entry: Entry, artifact: dict[str, Any]) -> list[str]:
-        root = (self.folder / "runs" / str(entry.body["run"])).resolve()
+    def _differs(self, folder: str, artifact: dict[str, Any]) -> list[str]:
+        root = (self.folder / folder).resolve()
         path = (root / str(artifact["path"])).resolve()
-        name = f"runs/{entry.body['run']}/{artifact['path']}"
+        name = f"{folder}/{artifact['path']}".lstrip("/")
         if not path.is_relative_to(root):
-            return [f"{name}: lies outside the run folder"]
+            return [f"{name}: lies outside the {'run' if folder else 'incident'} folder"]
         if not path.is_file():
             return [f"{name}: is missing"]
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return [] if digest == artifact["sha256"] else [f"{name}: differs from what was recorded"]
 
 
-def _is_gone(body: dict[str, Any]) -> bool:
+def is_gone(body: dict[str, Any]) -> bool:
+    """Tell whether the process that a body names by host and pid is gone; of another host nobody can tell."""
     if body.get("host") != socket.gethostname():
         return False
     try:
@@ -258,7 +286,9 @@ def _is_gone(body: dict[str, Any]) -> bool:
     return False
 
 
-def open_incident(reports: Path, clock: Callable[[], datetime], body: dict[str, Any]) -> Incident:
+def open_incident(
+    reports: Path, clock: Callable[[], datetime], body: dict[str, Any], places: Places | None = None
+) -> Incident:
     """Create the next incident of the day and record that it was opened.
 
     Raises
@@ -282,14 +312,9 @@ def open_incident(reports: Path, clock: Callable[[], datetime], body: dict[str, 
         raise LedgerError(
             f"{reports} cannot be written: {error.strerror}", hint="free space or mend permissions; nothing was run"
         ) from None
-    incident = Incident(folder, clock)
+    incident = Incident(folder, clock, places)
     incident.ledger.append("incident.opened", {"incident": folder.name, **body}, by=user())
     return incident
-
-
-def damaged_state(name: str) -> State:
-    """Return what can be said of an incident whose ledger is not what was written: that it is damaged."""
-    return State(name, None, "", "", "damaged", (), (), ())
 
 
 def find_incidents(reports: Path) -> list[str]:
@@ -307,7 +332,7 @@ def find_incidents(reports: Path) -> list[str]:
     return sorted(p.name for p in reports.iterdir() if _ID.fullmatch(p.name) and (p / "ledger").is_dir())
 
 
-def join_incident(reports: Path, name: str, clock: Callable[[], datetime]) -> Incident:
+def join_incident(reports: Path, name: str, clock: Callable[[], datetime], places: Places | None = None) -> Incident:
     """Return an incident that exists.
 
     Raises
@@ -318,7 +343,7 @@ def join_incident(reports: Path, name: str, clock: Callable[[], datetime]) -> In
     known = find_incidents(reports)
     if checked_name("incident", name) not in known:
         raise NotFoundError("incident", name, known, where=reports.name)
-    return Incident(reports / name, clock)
+    return Incident(reports / name, clock, places)
 
 
 def known_episodes(reports: Path, model: str) -> list[tuple[datetime, datetime]]:

@@ -1,0 +1,1 @@
+"""Doing what was decided and approved: planned, tried, done, verified, and undone."""

@@ -1,0 +1,5 @@
+"""The action catalog."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,5 @@
+"""Return to service: acceptance, and watching."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,1 @@
+"""Telling those concerned how an incident stands."""

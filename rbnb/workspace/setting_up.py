@@ -57,11 +57,37 @@ reports = "reports"
 # policies = "policies"              # your own thresholds, response times and actions, likewise
 # baselines = "baselines"            # thresholds that `rbnb baseline` has learned
 
-# Who holds which role in an incident.
+# Who takes part. While nobody is named here, whoever is logged in is responder and incident commander,
+# and nobody can approve. An alias is another spelling of the same person.
+# [people.ada]
+# aliases = ["ada@example.com"]
+# [people.ben]
+
 [roles]
 incident_commander = { people = [] }
 responder = { people = [] }
 approver = { people = [] }
 scribe = { people = [] }
 stakeholder = { people = [] }
+
+# To whom it goes up when nobody has contained it in time; severities may have their own chain.
+[escalation]
+chain = []
+
+# Who reviews findings and rules about security, privacy and ethics.
+[owners]
+# security = "ada"
+
+# SSH keys with which approvals are signed, one "person key" a line, as ssh-keygen reads them.
+# [identity]
+# allowed_signers = "allowed_signers"
+
+# rbnb shows the commands of an action, and people run them. With true it runs them itself, once they are approved.
+[actions]
+execute = false
+
+# Where `rbnb update --send` goes; the address is a secret, so it stands in the environment.
+# [communication.stakeholders]
+# webhook = "${STAKEHOLDERS_WEBHOOK}"
+# format = "slack"
 """

@@ -20,9 +20,9 @@ __all__ = ["RESOLUTIONS", "TELLERS", "VERDICTS", "refused", "tone_of", "unknown"
 
 #: What a verdict says to somebody who is not from the field.
 VERDICTS = {
-    "healthy": "the model is healthy",
-    "genuine": "this is a genuine incident",
-    "transient": "a disturbance that has passed by itself",
+    "healthy": "no incident was found",
+    "genuine": "something is really wrong",
+    "transient": "something was wrong and has passed by itself",
     "infrastructure": "the infrastructure is in trouble, not the model",
     "inconclusive": "it cannot be told, which is not an all-clear",
 }
@@ -136,8 +136,8 @@ def _run_started(body: Body, by: str) -> str:
 def _run_finished(body: Body, _: str) -> str:
     verdict = _of(body, "verdict", "none")
     level = f"; severity {_of(body, 'severity')}" if _of(body, "severity") else ""
-    meaning = f", {VERDICTS[verdict]}" if verdict in VERDICTS else ""
-    return f"Run {_of(body, 'run', 'without a name')} ended with the verdict {verdict}{meaning}{level}."
+    meaning = f" ({VERDICTS[verdict]})" if verdict in VERDICTS else ""
+    return f"Run {_of(body, 'run', 'without a name')} found: {verdict}{meaning}{level}."
 
 
 def _run_failed(body: Body, _: str) -> str:

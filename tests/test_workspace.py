@@ -88,7 +88,7 @@ def test_a_plan_runs_nothing_and_leaves_nothing(workspace):
 @pytest.mark.parametrize("choice", ["shift_traffic", "none", "observe", "transient"])
 def test_a_decision_is_an_action_or_a_verdict_with_a_reason(copied, sample_run, choice):
     """It names the record it was taken on by digest, and whether it follows what was proposed."""
-    body = copied.decide(sample_run.incident, choice, " because it helps ")
+    body = copied.decide(sample_run.incident, choice, " because it helps ").body
     entry = copied.incident(sample_run.incident).state().decisions[-1]
     assert entry.body == body
     assert body["because"] == "because it helps"

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rbnb.case import second_opinion, stages
+from rbnb.case import deciding, second_opinion, stages
 from rbnb.case.citing import citation_table, cite, observation_table, read_observations, responsible_for
 from rbnb.case.scraps import glue
 from rbnb.catalog import load_catalog, render
@@ -19,7 +19,6 @@ from rbnb.data import ModelData
 from rbnb.errors import ConfigError, UsageError
 from rbnb.governance import load_compliance, load_response
 from rbnb.inventory import ModelFile, find_model, load_model_file
-from rbnb.ledger import Ledger
 from rbnb.model import NotMeasured
 from rbnb.plots import Figure
 from rbnb.policy import (
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rbnb.case.citing import Observation
+    from rbnb.case.deciding import Place
     from rbnb.case.second_opinion import SecondOpinion
     from rbnb.catalog import RenderedAction
     from rbnb.data import Extent
@@ -165,11 +165,14 @@ class Case:
         return Path(named) if named else None
 
     @cached_property
+    def place(self) -> Place | None:
+        """The incident and run this belongs to, in a run and in a working copy of one; None outside an incident."""
+        return deciding.find_place(self)
+
+    @cached_property
     def history(self) -> list[Entry]:
         """The incident's ledger so far; empty outside an incident."""
-        if self.run_folder is None:
-            return []
-        return Ledger(self.run_folder.parent.parent / "ledger").entries()
+        return deciding.read_history(self.place)
 
     def diagnose(self, kind: type[DiagnosisT]) -> DiagnosisT:
         """Return the measurements of one failure mode, each computed when it is first asked for.
@@ -403,6 +406,35 @@ class Case:
     def decision_record(self) -> None:
         """Show the proposal, what people have decided, what is open, and what was not measured."""
         self.show(*stages.decision_record(self.decision, self.severity, self.history, self.not_measured))
+
+    def decision_form(self) -> None:
+        """Show what is pending and how to decide; on a working copy in JupyterLab also the form for it."""
+        deciding.show_form(self)
+
+    def decide(self, choice: str, *, because: str, reject: Mapping[str, str] | None = None, **values: object) -> None:
+        """Put on record what a person chose, on the evidence of this run, and show the entry; nothing is executed.
+
+        Parameters
+        ----------
+        choice
+            An action, a verdict, or ``none``.
+        because
+            The reason, in a sentence.
+        reject
+            Options that were turned down, each with its reason.
+        **values
+            Values for the action.
+
+        Raises
+        ------
+        UsageError
+            Outside an incident, before the triage, or if something about the decision is wrong; nothing is recorded.
+        RefusedError
+            If this person may not decide, or the evidence has changed since; the refusal is on record.
+        """
+        entry = deciding.decide(self, choice, because, reject, values)
+        self.history = [*self.history, entry]
+        self.show(stages.decision_facts(entry))
 
     def learning(self) -> None:
         """Show the questions that a review should answer."""

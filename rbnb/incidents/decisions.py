@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rbnb.catalog import render
 from rbnb.errors import NotFoundError, ParameterError, RefusedError, UsageError
-from rbnb.model import VerdictName, to_plain
+from rbnb.incidents.state import fold
+from rbnb.model import RunStatus, VerdictName, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from rbnb.catalog import Action
-    from rbnb.incidents import Incident
+    from rbnb.incidents import Incident, RunState, State
     from rbnb.ledger import Entry
 
-__all__ = ["NOTHING", "VERDICTS", "Choice", "Rejected", "decide", "findings_digest", "standing_decision"]
+__all__ = ["NOTHING", "VERDICTS", "Choice", "Rejected", "decide", "findings_digest"]
 
 #: The verdicts that may be decided on, and the word for choosing that nothing is done.
 VERDICTS: tuple[str, ...] = get_args(VerdictName)
@@ -37,6 +38,8 @@ NOTHING = "none"
 
 #: How many characters a reason may have.
 _LONGEST = 4000
+#: The status of a run without an end on record.
+_RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +117,27 @@ def decide(incident: Incident, choice: Choice, catalog: Mapping[str, Action]) ->
     actor = incident.allow("decide", subject=choice.choice)
     refused: list[RefusedError] = []
 
-    def rule(entries: list[Entry]) -> tuple[str, dict[str, Any]]:
+    def rule(entries: Sequence[Entry]) -> tuple[str, dict[str, Any]]:
         refused.clear()
+        state = fold(incident.name, entries)
         try:
-            evidence = _evidence(incident.folder, entries, choice)
+            if why := incident.why_not("decide", incident.actor(state), state):
+                raise RefusedError(why, hint="the incident has moved on meanwhile: rbnb show tells how")  # noqa: TRY301
+            evidence = _evidence(incident.folder, state, choice)
         except RefusedError as error:
             refused.append(error)
-            why = {"choice": choice.choice, "because": choice.because, "run": choice.run, "why": error.message}
-            return "decision.refused", why
-        return "decision.made", _body(choice, kind, evidence, standing_decision(entries))
+            return "decision.refused", _refusal(choice, actor.spelled, error.message)
+        return "decision.made", _body(choice, kind, evidence, state.decision)
 
     entry = incident.ledger.append_when(rule, by=actor.id)
     if refused:
-        raise refused[0]
+        raise RefusedError(f"{incident.name}: not decided: {refused[0].message}", hint=refused[0].hint)
     return entry
 
 
-def standing_decision(entries: Sequence[Entry]) -> Entry | None:
-    """Return the decision that stands: the last one; None where nobody has decided."""
-    return next((entry for entry in reversed(entries) if entry.kind == "decision.made"), None)
+def _refusal(choice: Choice, spelled: str, why: str) -> dict[str, Any]:
+    about = {"operation": "decide", "subject": choice.choice, "why": why, "spelled": spelled}
+    return {**about, "because": choice.because, "run": choice.run}
 
 
 def findings_digest(record: Mapping[str, Any]) -> str:
@@ -222,65 +227,53 @@ def _body(choice: Choice, kind: str, evidence: _Evidence, before: Entry | None) 
     }
 
 
-def _evidence(folder: Path, entries: Sequence[Entry], choice: Choice) -> _Evidence:
+def _evidence(folder: Path, state: State, choice: Choice) -> _Evidence:
     """Return the evidence of a run, and refuse what is not as recorded or not the newest."""
-    runs = _runs(entries)
-    run = choice.run or _newest(runs, folder.name)
-    if run not in runs:
-        raise NotFoundError("run", run, runs, where=folder.name)
-    _check_newest(runs, run)
-    record, digest = _read(folder / "runs" / run / "run.json", runs[run], run)
-    _check_seen(choice.seen, record, run)
-    return _Evidence(run, record, digest, tuple(name for name, body in runs.items() if not body.get("status")))
+    runs = {run.run: run for run in state.runs}
+    name = choice.run or _newest(state)
+    if name not in runs:
+        raise NotFoundError("run", name, runs, where=folder.name)
+    _check_newest(state.runs, runs[name])
+    record, digest = _read(folder / "runs" / name / "run.json", runs[name])
+    _check_seen(choice.seen, record, name)
+    return _Evidence(name, record, digest, tuple(run.run for run in state.runs if run.status == _RUNNING))
 
 
-def _runs(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
-    """Return what the ledger says of the end of each run, in the order in which they started; {} is no end yet."""
-    runs: dict[str, dict[str, Any]] = {}
-    for entry in entries:
-        run = str(entry.body.get("run", ""))
-        if entry.kind == "run.started":
-            runs[run] = {}
-        elif entry.kind in ("run.finished", "run.failed") and run in runs:
-            runs[run] = entry.body
-    return runs
-
-
-def _newest(runs: Mapping[str, Mapping[str, Any]], where: str) -> str:
+def _newest(state: State) -> str:
     """Return the last run that completed, else the last that ended, else the last."""
-    if not runs:
-        raise NotFoundError("run", "any", [], where=where)
-    ended = [name for name, body in runs.items() if body]
-    completed = [name for name in ended if runs[name].get("status") == "completed"]
-    return (completed or ended or list(runs))[-1]
+    if not state.runs:
+        raise NotFoundError("run", "any", [], where=state.incident)
+    ended = [run.run for run in state.runs if run.status != _RUNNING]
+    completed = [run.run for run in state.runs if run.status == RunStatus.COMPLETED]
+    return (completed or ended or [state.runs[-1].run])[-1]
 
 
-def _check_newest(runs: Mapping[str, Mapping[str, Any]], run: str) -> None:
-    if not runs[run]:
-        raise RefusedError(f"run {run} is still going on", hint="decide when it has ended")
-    names = list(runs)
-    later = [name for name in names[names.index(run) + 1 :] if runs[name].get("status") == "completed"]
+def _check_newest(runs: Sequence[RunState], run: RunState) -> None:
+    if run.status == _RUNNING:
+        raise RefusedError(f"run {run.run} is still going on", hint="decide when it has ended")
+    later = [other.run for other in runs[runs.index(run) + 1 :] if other.status == RunStatus.COMPLETED]
     if later:
         raise RefusedError(
-            f"run {run} is not the newest evidence: {later[-1]} completed after it",
+            f"run {run.run} is not the newest evidence: {later[-1]} completed after it",
             hint=f"look at {later[-1]} and decide on that: leave out --run, or open its notebook",
         )
 
 
-def _read(path: Path, body: Mapping[str, Any], run: str) -> tuple[dict[str, Any], str]:
-    recorded = next((str(a["sha256"]) for a in body.get("artifacts", []) if a["path"] == "run.json"), "")
+def _read(path: Path, run: RunState) -> tuple[dict[str, Any], str]:
+    recorded = next((str(a["sha256"]) for a in run.body.get("artifacts", []) if a["path"] == "run.json"), "")
     if not recorded:
-        raise RefusedError(f"run {run} left no record ({body.get('status')})", hint="run the runbook again")
+        raise RefusedError(f"run {run.run} left no record: it was {run.status}", hint="run the runbook again")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise RefusedError(
-            f"the record of run {run} cannot be read: {error.strerror}", hint="`rbnb verify` tells what else is missing"
+            f"the record of run {run.run} cannot be read: {error.strerror}",
+            hint="`rbnb verify` tells what else is missing",
         ) from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != recorded:
         raise RefusedError(
-            f"the record of run {run} is not the one that was recorded; its evidence has changed since",
+            f"the record of run {run.run} is not the one that was recorded; its evidence has changed since",
             hint="`rbnb verify` tells what differs; run the runbook again and decide on that",
         )
     record: dict[str, Any] = json.loads(content)

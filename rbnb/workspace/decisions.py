@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from rbnb.errors import NotFoundError, UsageError
-from rbnb.incidents import user
 from rbnb.planning import catalog_of
-from rbnb.record import list_products
 from rbnb.workspace.base import Base
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rbnb.ledger import Entry
 
 __all__ = ["Decisions"]
 
@@ -16,42 +18,49 @@ __all__ = ["Decisions"]
 class Decisions(Base):
     """What is done with decisions."""
 
-    def decide(self, name: str, choice: str, because: str) -> dict[str, Any]:
-        """Record what a person chose on an incident's last run: an action of the model, or a verdict.
+    def decide(
+        self,
+        name: str,
+        choice: str,
+        because: str,
+        *,
+        reject: Sequence[tuple[str, str]] = (),
+        values: Mapping[str, str] | None = None,
+        run: str = "",
+    ) -> Entry:
+        """Put on record what a person chose on an incident's evidence, and why; nothing is executed.
 
         Parameters
         ----------
+        name
+            The incident.
         choice
             An action of the catalog, ``none``, or a verdict.
         because
             The reason, in a sentence.
+        reject
+            Options that were turned down, each with its reason.
+        values
+            Values for the action, by name.
+        run
+            The run it rests on; "" is the last that completed.
 
         Returns
         -------
-        dict
-            The entry's body.
+        Entry
+            ``decision.made``.
 
         Raises
         ------
         UsageError
-            If the choice is not one of the options, or there is no reason.
+            If the choice, an option or a value is none that exists, or a reason is missing.
+        RefusedError
+            If this person may not decide, or the evidence has changed since; the refusal is on record.
         """
-        if not because.strip():
-            raise UsageError("a decision needs a reason", hint='say it with --because "…"')
-        folder, record = self.run_folder(name), self.record(name)
-        options = [*catalog_of(self.places), "none"]
-        verdicts = ["healthy", "genuine", "transient", "infrastructure", "inconclusive"]
-        if choice not in options + verdicts:
-            raise NotFoundError("option", choice, options + verdicts, where=name)
-        proposed = (record.get("proposal") or {}).get("action", "none")
-        digest = next(p for p in list_products(folder) if p.path == "run.json").sha256
-        body = {
-            "choice": choice,
-            "because": because.strip(),
-            "run": folder.name,
-            "record": f"sha256:{digest}",
-            "proposed": proposed,
-            "follows_proposal": choice == proposed,
-        }
-        self.incident(name).ledger.append("decision.made", body, by=user())
-        return body
+        from rbnb.incidents.decisions import Choice, Rejected, decide
+
+        rejected = tuple(Rejected(option, why) for option, why in reject)
+        wanted = Choice(choice, because, rejected, values or {}, run)
+        incident = self.incident(name)
+        incident.settle()
+        return decide(incident, wanted, catalog_of(self.places))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "Acceptance",
     "Columns",
     "Endpoint",
     "Expectation",
@@ -240,6 +241,56 @@ class Serving(Settings):
     known_good: Endpoint | None = None
 
 
+class QualityLimit(Settings):
+    """What a performance number has to be before an incident counts as over.
+
+    `min` and `max` bound the number itself; `worse_by` bounds how much worse than in the reference it may be: as a
+    share of the reference's number, for auc in its own unit.
+    """
+
+    min: Annotated[float, Field(strict=False, allow_inf_nan=False)] | None = None
+    max: Annotated[float, Field(strict=False, allow_inf_nan=False)] | None = None
+    worse_by: Annotated[float, Field(ge=0, strict=False, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> QualityLimit:
+        if self.min is None and self.max is None and self.worse_by is None:
+            raise ValueError("give min, max or worse_by")
+        return self
+
+
+class FairnessLimit(Settings):
+    """How much further apart groups may be than they are in the reference, as a share of their requests.
+
+    `by` names segment columns (without it: governance.fairness_segments), `measures` what is compared: how many get
+    the positive decision, how many decisions turn out right. A group of fewer than `fewest` rows says nothing.
+    """
+
+    by: list[str] = Field(default_factory=list)
+    measures: list[Literal["selection", "accuracy"]] = Field(default_factory=lambda: ["selection"], min_length=1)
+    worse_by: Annotated[float, Field(gt=0, lt=1, strict=False)] = 0.1
+    fewest: Annotated[int, Field(ge=20)] = 30
+
+
+class Acceptance(Settings):
+    """What has to be measured before an incident of this model counts as over, beside the checks that fired.
+
+    `windows` fresh ones in a row, each as long as `window` (without it: as the run's own); `scenarios` must have
+    data, while those not named are measured where they have some; `latency` and `availability` are the objective's
+    unless given here.
+    """
+
+    windows: Annotated[int, Field(ge=1, le=24)] = 2
+    window: Duration | None = None
+    scenarios: list[Literal["peak", "worst_segment", "newest"]] = Field(default_factory=list)
+    quality: dict[Literal["accuracy", "auc", "brier", "mean_error"], QualityLimit] = Field(default_factory=dict)
+    latency: dict[Literal["p50", "p90", "p95", "p99"], Annotated[float, Field(gt=0, strict=False)]] = Field(
+        default_factory=dict
+    )
+    availability: Annotated[float, Field(gt=0.5, lt=1)] | None = None
+    fairness: FairnessLimit = Field(default_factory=FairnessLimit)
+
+
 class Recording(Settings):
     """The logs are a recording that ends at `until`: for the run, that is now."""
 
@@ -271,6 +322,7 @@ class ModelFile(Settings):
     recording: Recording | None = None
     reference: Reference = Field(default_factory=Reference)
     slo: Slo = Field(default_factory=Slo)
+    acceptance: Acceptance = Field(default_factory=Acceptance)
     positive_label: str = "1"
     decision: DecisionRule | None = None
     rules: list[RowRule] = Field(default_factory=list)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rbnb.acceptance.fired import Fired, Fresh, RunFacts
     from rbnb.config import Places
-    from rbnb.incidents import Incident
+    from rbnb.incidents import Incident, State
     from rbnb.inventory import ModelFile
     from rbnb.model import Finding, Signal
     from rbnb.policy.returning import Outcome
@@ -123,7 +123,7 @@ class Bench:
         return read_runs(self.incident.folder, self.state)
 
     @cached_property
-    def state(self) -> Any:  # noqa: ANN401 - an incident's State
+    def state(self) -> State:
         """The incident as it stands when measuring begins."""
         return self.incident.state()
 
@@ -144,8 +144,11 @@ class Bench:
 
     @property
     def now(self) -> datetime:
-        """What counts as now: the end of a recording, else the clock."""
-        return self.model.recording.until if self.model.recording else self.incident.clock()
+        """What counts as now: the end of a recording, else the clock; a clock that goes back is not followed."""
+        if self.model.recording:
+            return self.model.recording.until
+        seen = self.state.highest_time
+        return max(self.incident.clock(), seen) if seen else self.incident.clock()
 
     @property
     def logs(self) -> Logs:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rbnb.errors import ConfigError, DataError, ParameterError
+from rbnb.model import Signal
 from rbnb.policy import is_policy, load_policy, overrides_for, show
 from rbnb.policy.learned import InUse, baseline_in_use, judge_learned
 from rbnb.scope import DEFAULT_REFERENCE
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from rbnb.data import Extent, ModelData
     from rbnb.diagnoses import Diagnosis
     from rbnb.inventory import ModelFile
-    from rbnb.model import Finding, Signal, Window
+    from rbnb.model import Finding, Window
     from rbnb.policy import Policy
     from rbnb.scope import Scope
 
@@ -75,7 +76,8 @@ class Stretch:
 class Again:
     """What checks found when they were done again; `why` is set where they could not be done at all.
 
-    `about_data` names the signals that say how far the data can be trusted, and nothing of the model.
+    `about_data` names the signals that say how far the data can be trusted, and nothing of the model; `unfit` those of
+    them that make the rows impossible to judge.
     """
 
     window: Window
@@ -84,6 +86,7 @@ class Again:
     about_data: frozenset[str] = frozenset()
     why: str = ""
     n: int = 0
+    unfit: tuple[str, ...] = ()
 
     def of(self, signal: str, where: str) -> list[tuple[Finding, Finding]]:
         """Return the findings of a signal in a place, else of that signal in any place, each with that by value."""
@@ -187,13 +190,21 @@ class Checks:
         ask = getattr(found, "ask", None)
         return ask(int(self.parameters.get("replay", 0))) if ask is not None else found
 
-    def again(self, stretch: Stretch) -> Again:
-        """Do the checks on a stretch and judge them, by their intervals and by their values."""
+    def again(self, stretch: Stretch, components: Sequence[str] = ()) -> Again:
+        """Do the checks on a stretch and judge them, by their intervals and by their values.
+
+        Parameters
+        ----------
+        components
+            Components whose own readings are judged as well, each as ``component_anomaly`` in its place.
+        """
         try:
             found: Any = self.diagnosis(stretch)
-            if why := self._not_fit(found, stretch):
-                return Again(stretch.window, why=why)
-            signals: list[Signal] = list(found.signals)
+            if bad := self._not_fit(found, stretch):
+                told = "; ".join(f"{one.signal} {_shown(one)}" for one in bad[:3])
+                unfit = tuple(one.signal for one in bad)
+                return Again(stretch.window, why=f"the rows cannot be judged: {told}", unfit=unfit)
+            signals: list[Signal] = [*found.signals, *_readings(found, components)]
         except (DataError, ParameterError) as error:
             return Again(stretch.window, why=error.message)
         findings = self._judged(signals, self.policy, stretch)
@@ -202,12 +213,10 @@ class Checks:
         about = frozenset([*_ABOUT_DATA, *(one.name for one in found.integrity)])
         return Again(stretch.window, tuple(findings), tuple(by_value), about, n=rows)
 
-    def _not_fit(self, found: Any, stretch: Stretch) -> str:  # noqa: ANN401 - a diagnosis
-        """Return why the rows of a stretch cannot be judged at all, or an empty string."""
+    def _not_fit(self, found: Any, stretch: Stretch) -> list[Finding]:  # noqa: ANN401 - a diagnosis
+        """Return what makes the rows of a stretch impossible to judge."""
         judged = self._judged(found.integrity, self.policy, stretch)
-        bad = [one for one in judged if one.status in ("breach", "undefined") and one.signal in self.policy.thresholds]
-        told = [f"{one.signal} {_shown(one)}" for one in bad]
-        return f"the rows cannot be judged: {'; '.join(told[:3])}" if told else ""
+        return [one for one in judged if one.status in ("breach", "undefined") and one.signal in self.policy.thresholds]
 
     def _judged(self, signals: Sequence[Signal], policy: Policy, stretch: Stretch) -> list[Finding]:
         name = f"{self.logs.model.name}.yaml"
@@ -219,6 +228,21 @@ class Checks:
             return InUse()
         path = self.places.baselines / f"{self.logs.model.name}.yaml"
         return baseline_in_use(path, self.logs.model, self.policy, stretch.window)
+
+
+def _readings(found: Any, components: Sequence[str]) -> list[Signal]:  # noqa: ANN401 - a diagnosis
+    """Return how far out of its usual range each component is; 0 where it is inside."""
+    if not components:
+        return []
+    n, method = len(found.readings), "second largest of 3 readings against the usual range of this hour of week"
+    signals = []
+    for name in components:
+        out = max((abs(shift.z) for shift in found.shifts if shift.component == name), default=0.0)
+        reason = "" if n else "the metrics table holds nothing for these rows"
+        signals.append(
+            Signal("component_anomaly", out if n else None, "robust z", n, method, where=name, reason=reason)
+        )
+    return signals
 
 
 def _shown(finding: Finding) -> str:

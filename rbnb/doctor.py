@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rbnb.authority import load_authority
 from rbnb.errors import RbnbError
 from rbnb.inventory import find_models
 from rbnb.model import RunStatus
+from rbnb.people import APPROVER, Directory
 from rbnb.text import one_line
 
 if TYPE_CHECKING:
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
+    from rbnb.config import Places
     from rbnb.workspace import Workspace
 
 __all__ = ["Symptom", "examine"]
 
 _LEAST_FREE = 500 * 2**20
 _LONGEST = 400
+_OWNERS = ("security", "privacy", "ethics")
 #: What a bug report should name.
 _NAMED = ("papermill", "ipykernel", "ibis-framework", "duckdb", "pandas")
 
@@ -66,6 +70,7 @@ def examine(workspace: Workspace | None, problem: RbnbError | None = None) -> It
         return
     yield Symptom("workspace", well=True, seen=str(workspace.places.root))
     yield _attempt("disk", lambda: _disk(workspace.places.reports))
+    yield _attempt("people", lambda: _people(workspace.places))
     yield _attempt("templates", lambda: _templates(workspace))
     yield _attempt("models", lambda: _models(workspace.places.models))
     for name in workspace.models():
@@ -168,6 +173,25 @@ def _disk(reports: Path) -> str:
             f"only {free / 2**20:,.0f} MiB are free in {reports}", hint="a run needs a few; free some space"
         )
     return f"{reports} can be written and synced, {free / 2**30:,.1f} GiB free"
+
+
+def _people(places: Places) -> str:
+    directory, file = Directory(places.file), places.file
+    load_authority(places.policy_file("authority"))
+    named = {"escalation.chain": file.escalation.chain, "owners.checks": list(file.owners.checks.values())}
+    named |= {f"escalation.by_severity.{level}": chain for level, chain in file.escalation.by_severity.items()}
+    named |= {f"owners.{kind}": [person] for kind in _OWNERS if (person := getattr(file.owners, kind))}
+    for key, people in named.items():
+        if unknown := next((person for person in people if directory.resolve(person) is None), None):
+            raise RbnbError(f"rbnb.toml: {key}: nobody is called {unknown!r}", hint="name them under [people]")
+    if (signers := file.identity.allowed_signers) and not (places.root / signers).is_file():
+        raise RbnbError(f"rbnb.toml: identity.allowed_signers: there is no file {signers}", hint="write it, or drop it")
+    if signers and shutil.which("ssh-keygen") is None:
+        raise RbnbError("signed approvals need ssh-keygen, which is not here", hint="install the OpenSSH client")
+    if not directory:
+        return "rbnb.toml names nobody: whoever is logged in is responder and incident commander, and nobody approver"
+    approvers = len(directory.holding(APPROVER))
+    return f"{len(directory.people())} named, {approvers} of them approvers, {'signed' if signers else 'asserted'}"
 
 
 def _templates(workspace: Workspace) -> str:

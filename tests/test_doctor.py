@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 RBNB = Path(sys.executable).with_name("rbnb")
-HEALTHY = ["python", "packages", "kernel", "workspace", "disk", "templates", "models", "data of svc"]
+HEALTHY = ["python", "packages", "kernel", "workspace", "disk", "people", "templates", "models", "data of svc"]
 
 
 def doctor(folder, *options, **environment):
@@ -103,3 +103,17 @@ def test_every_ill_is_told_at_once(workspace, tmp_path):
     assert "half installed" in found["kernel"]
     assert "latency_spike.yaml" in found["templates"]
     assert "new.yml" in found["models"]
+
+
+def test_people_who_are_nobody_are_named(workspace):
+    """A chain or an owner that names nobody, and a missing file of signers, are each told with their key."""
+    root = workspace().places.root
+    ill = [
+        ("escalation]\nchain = ['zoe']", "escalation.chain: nobody is called 'zoe'"),
+        ("owners]\nprivacy = 'zoe'", "owners.privacy: nobody is called 'zoe'"),
+        ("owners.checks]\nlatency_p99 = 'zoe'", "owners.checks: nobody is called 'zoe'"),
+        ("identity]\nallowed_signers = 'signers'", "identity.allowed_signers: there is no file signers"),
+    ]
+    for text, told in ill:
+        (root / "rbnb.toml").write_text(f"[workspace]\n[people.ada]\n[{text}\n", encoding="utf-8")
+        assert told in ills(doctor(root, "--json"))["people"]

@@ -348,8 +348,15 @@ class Places:
         return sorted({path.stem for folder in self.policies for path in folder.glob("*.yaml")})
 
     def policy_files(self, name: str) -> list[Path]:
-        """Return every policy file of that name, those that come with rbnb first, the workspace's own last."""
-        files = [folder / f"{name}.yaml" for folder in reversed(self.policies)]
+        """Return every policy file of that name, and the files in a folder of that name.
+
+        Those that come with rbnb are first, the workspace's own last.
+        """
+        files = [
+            file
+            for folder in reversed(self.policies)
+            for file in (folder / f"{name}.yaml", *sorted((folder / name).glob("*.yaml")))
+        ]
         return [file for file in files if file.is_file()]
 
 

@@ -44,6 +44,12 @@ def _days(value: str) -> str:
     return value.lower()
 
 
+def _once(names: list[str]) -> list[str]:
+    if len(set(names)) != len(names):
+        raise ValueError("names one thing twice")
+    return names
+
+
 class PeakWindow(Settings):
     """When the load is highest, in UTC."""
 
@@ -303,8 +309,9 @@ class ModelFile(Settings):
     `positive_label` is the label of what the score is the probability of; `decision` says how a score becomes a
     decision. `rules`, `expect`, `monotone` and `invariant` are what its owner knows must hold.
 
-    `action_values` fill the placeholders of an action's commands; `segment_values` those that depend on
-    where the trouble is, by segment such as ``zone=b``.
+    `platforms` says, best first, on which platforms it can be acted on; an action is shown and run in the first of
+    them that it knows. `action_values` fill the placeholders of an action's commands; `segment_values` those that
+    depend on where the trouble is, by segment such as ``zone=b``.
     """
 
     name: Name
@@ -333,6 +340,7 @@ class ModelFile(Settings):
     serving: Serving | None = None
     thresholds: dict[str, Annotated[float, Field(strict=False)]] = Field(default_factory=dict)
     actions: list[Name] = Field(default_factory=list)
+    platforms: Annotated[list[Name], AfterValidator(_once)] = Field(default_factory=list)
     action_values: dict[str, str] = Field(default_factory=dict)
     segment_values: dict[str, dict[str, str]] = Field(default_factory=dict)
     governance: Governance = Field(default_factory=Governance)

@@ -151,7 +151,8 @@ def test_suspect_rows_are_kept_as_evidence_and_no_action_deletes():
     assert 'case.keep("suspect_rows", found.suspect_rows)' in CODE["data_poisoning/detection-3"]
     proposals = load_policy(ROOT / "policies" / "data_poisoning.yaml").proposals
     assert proposals == {"quarantine_batch", "freeze_training", "rollback_version"}
-    catalog = load_catalog([ROOT / "policies" / "actions.yaml"])
+    catalog = load_catalog(sorted((ROOT / "policies" / "actions").glob("*.yaml")))
     for name in proposals:
-        commands = json.dumps([step.command for step in (catalog[name].execute, catalog[name].dry_run) if step])
-        assert "delete" not in commands
+        ways = [catalog[name].variant(variant) for variant in catalog[name].names]
+        commands = json.dumps([step.does for way in ways for step in (way.execute, way.dry_run) if step])
+        assert "delete" not in commands.lower()

@@ -341,7 +341,8 @@ class Case:
         names = dict.fromkeys(([proposal.action] if proposal else []) + list(self.model.actions))
         values = {"template": self.template, "model": self.model.name, **self.model.action_values}
         values |= self.model.segment_values.get(proposal.where, {}) if proposal else {}
-        return {name: render(catalog[name], values) for name in names if name in catalog}
+        found = {name: catalog[name] for name in names if name in catalog}
+        return {name: render(a, values, a.variant_for(self.model.platforms)) for name, a in found.items()}
 
     def containment(self) -> None:
         """Show the proposal with its commands and rollback, the alternatives, and who is told what."""

@@ -166,7 +166,9 @@ def _decided(body: Body, by: str) -> str:
         how = ", as proposed"
     else:
         how = f", where {proposed.replace('_', ' ')} was proposed" if proposed and proposed != choice else ""
-    turned_down = [f"{_of(r, 'option')}{f' ({why})' if (why := _of(r, 'because')) else ''}" for r in _rejected(body)]
+    turned_down = [
+        f"{_name(r, 'option', 'an option')}{f' ({why})' if (why := _of(r, 'because')) else ''}" for r in _rejected(body)
+    ]
     rest = f" Turned down: {'; '.join(turned_down)}." if turned_down else ""
     return f"{by} decided on {choice.replace('_', ' ')}{how}{_why(body)}{rest}"
 

@@ -33,17 +33,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from rbnb.errors import RbnbError
+from rbnb.governance import load_response
+from rbnb.inventory import find_model, load_model_file
 from rbnb.times import format_duration, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
+    from rbnb.config import Places
     from rbnb.governance import Level
     from rbnb.incidents.state import State
     from rbnb.ledger import Entry
 
-__all__ = ["UNGRADED", "Due", "ExtraDue", "due_items", "is_quiet", "open_items", "remaining"]
+__all__ = [
+    "UNGRADED",
+    "Due",
+    "ExtraDue",
+    "chain_of",
+    "due_items",
+    "is_quiet",
+    "open_items",
+    "remaining",
+    "timers_of",
+]
 
 #: Whose times hold while nobody has said a severity.
 UNGRADED: Literal["SEV2"] = "SEV2"
@@ -284,3 +298,38 @@ def _updates(entries: Iterable[Entry]) -> list[datetime]:
         elif entry.kind == "update.failed" and (lost := on_its_way.pop(audience, None)) in informed:
             informed.remove(lost)
     return informed
+
+
+def timers_of(state: State, places: Places, now: datetime, *, extra: Iterable[ExtraDue] = ()) -> list[Due]:
+    """Return everything that is or was due in one incident, by the workspace's own policy and chains.
+
+    Parameters
+    ----------
+    now
+        The later of the clock and the highest time on record (`State.now`).
+    extra
+        As in `due_items`.
+
+    Raises
+    ------
+    ConfigError
+        If `response.yaml` is unreadable or wrong.
+    """
+    levels = load_response(places.policy_file("response")).levels
+    level = levels.get(state.severity) or levels[UNGRADED]  # type: ignore[call-overload]
+    return due_items(state, level, now, chain=chain_of(state, places), extra=extra)
+
+
+def chain_of(state: State, places: Places) -> list[str]:
+    """Return to whom an incident goes up: rbnb.toml for its severity, else its model's own, else rbnb.toml's."""
+    own = places.file.escalation
+    for_severity = {str(name): people for name, people in own.by_severity.items()}
+    return for_severity.get(state.severity) or _chain_of_model(state.model, places) or own.chain
+
+
+def _chain_of_model(model: str, places: Places) -> list[str]:
+    try:
+        on_call = load_model_file(find_model(places.models, model)).on_call if model else None
+    except RbnbError:  # a model file that is gone or broken must not hide what is due
+        return []
+    return on_call.escalation if on_call else []

@@ -1,0 +1,297 @@
+"""What was decided, approved, done, measured, said and answered in an incident, from the entries of its ledger.
+
+Rules: a command is shown exactly as it is on record; an identity that was only asserted is called so; an action that
+began and of whose end nothing is on record is shown as that, never as done; what an entry lacks is said to be absent.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from rbnb.report.words import NOTHING, number, text_of, time_tag, word
+from rbnb.text import one_line, visible
+from rbnb.times import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from rbnb.incidents import Attempt, State
+    from rbnb.ledger import Entry
+
+__all__ = ["mapping", "mappings", "mark", "read_deeds"]
+
+Plain = dict[str, Any]
+
+#: What became of an attempt: its sign, tone and words.
+_ATTEMPTS = {
+    "running": ("…", "warn", "begun, no end on record"),
+    "done": ("●", "info", "done, not verified yet"),
+    "held": ("✓", "good", "done and verified"),
+    "not_held": ("■", "bad", "done, but not seen to take effect"),
+    "failed": ("■", "bad", "failed"),
+    "timed_out": ("■", "bad", "took too long and was stopped"),
+    "interrupted": ("■", "bad", "interrupted"),
+    "not_done": ("–", "none", "not done, as a person found"),
+    "rolled_back": ("↺", "none", "taken back"),
+}
+_APPLIES = {
+    "yes": ("●", "info", "applies"),
+    "no": ("–", "none", "does not apply"),
+    "unknown": ("?", "warn", "not known"),
+}
+_LONGEST_COMMAND = 8000
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a value if it is a mapping, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(value: object) -> list[Mapping[str, Any]]:
+    """Return the mappings of a list, and nothing of what is none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def mark(sign: str, tone: str, text: str) -> Plain:
+    """Return a status as the page draws it."""
+    return {"sign": sign, "tone": tone, "text": text}
+
+
+def read_deeds(state: State, now: datetime | None) -> Plain:
+    """Return what was done in an incident.
+
+    Parameters
+    ----------
+    now
+        As of when the page is, for telling what has expired.
+    """
+    of = _ByKind(state)
+    return {
+        "decisions": [_decision(entry) for entry in of("decision.made")],
+        "approvals": [_approval(entry, now) for entry in of("approval.given", "approval.rejected", "approval.refused")],
+        "refusals": len([entry for entry in state.entries if entry.kind.endswith(".refused")]),
+        "evidence": [_evidence(entry) for entry in of("evidence.taken")],
+        "attempts": [_attempt(attempt, state) for attempt in state.attempts],
+        "tries": [_attempt_try(entry) for entry in of("action.tried")],
+        "acceptance": _acceptance(state),
+        "watching": _watching(state, of),
+        "updates": [_update(entry) for entry in of("update.written", "update.sent", "update.failed")],
+        "risk": _risk(of("risk.assessed")),
+        "compliance": [_answer(entry) for entry in _latest(of("compliance.answered"), "item")],
+    }
+
+
+class _ByKind:
+    """The entries of an incident by their kind."""
+
+    def __init__(self, state: State) -> None:
+        self._entries = state.entries
+
+    def __call__(self, *kinds: str) -> list[Entry]:
+        return [entry for entry in self._entries if entry.kind in kinds]
+
+
+def _latest(entries: list[Entry], key: str) -> list[Entry]:
+    """Return the last entry of each value of a key."""
+    return list({str(entry.body.get(key)): entry for entry in entries}.values())
+
+
+def _who_and_when(entry: Entry) -> Plain:
+    return {"by": visible(entry.by, 80), "at": time_tag(format_time(entry.at), short=True)}
+
+
+def _decision(entry: Entry) -> Plain:
+    body = entry.body
+    proposed = word(body.get("proposed") or "")
+    follows = body.get("follows_proposal") is True
+    return _who_and_when(entry) | {
+        "choice": word(body.get("choice") or NOTHING),
+        "because": text_of(body.get("because"), 2000),
+        "how": "as proposed" if follows else f"instead of the proposed {proposed}" if proposed else "",
+        "rejected": [
+            {"option": word(r.get("option") or NOTHING), "because": visible(r.get("because") or "", 2000)}
+            for r in mappings(body.get("rejected"))
+        ],
+        "run": text_of(body.get("run"), 80),
+        "record": text_of(body.get("record"), 80),
+        "findings": text_of(body.get("findings"), 80),
+    }
+
+
+def _approval(entry: Entry, now: datetime | None) -> Plain:
+    body, kind = entry.body, entry.kind.removeprefix("approval.")
+    expires = time_tag(body.get("expires_at"), short=True)
+    is_over = bool(now and expires["iso"] and expires["iso"] < format_time(now))
+    verified = body.get("identity") == "verified"
+    states = {
+        "given": mark("✓", "good", "approved"),
+        "rejected": mark("✕", "bad", "rejected"),
+        "refused": mark("■", "bad", "not accepted"),
+    }
+    return _who_and_when(entry) | {
+        "subject": word(body.get("subject") or NOTHING),
+        "state": states[kind],
+        "identity": mark("✓", "good", "verified by signature")
+        if verified
+        else mark("○", "warn", "asserted, not proved"),
+        "key": visible(body.get("key") or "", 120) if verified else "",
+        "plan": text_of(body.get("plan"), 80),
+        "plan_short": one_line(text_of(body.get("plan"), 80), 24),
+        "expires": expires,
+        "expired": is_over,
+        "because": visible(body.get("because") or body.get("why") or "", 2000),
+    }
+
+
+def _evidence(entry: Entry) -> Plain:
+    files = [
+        {"path": text_of(f.get("path"), 300), "bytes": number(f.get("bytes")), "sha256": text_of(f.get("sha256"), 80)}
+        for f in mappings(entry.body.get("files"))
+    ]
+    return _who_and_when(entry) | {"files": files, "because": visible(entry.body.get("because") or "", 1000)}
+
+
+def _attempt(attempt: Attempt, state: State) -> Plain:
+    verified = _verification(attempt.id, state)
+    ended = attempt.ended
+    body = attempt.body
+    return {
+        "id": attempt.id,
+        "action": word(attempt.action or NOTHING),
+        "way": {"rollback": "rollback", "by_hand": "by hand"}.get(attempt.way, ""),
+        "state": mark(*_ATTEMPTS.get(attempt.status, ("?", "none", word(attempt.status)))),
+        "by": visible(attempt.by, 80),
+        "started": time_tag(format_time(attempt.started), short=True),
+        "finished": time_tag(format_time(attempt.finished), short=True) if attempt.finished else None,
+        "host": text_of(body.get("host"), 120),
+        "plan": text_of(body.get("plan"), 80),
+        "variant": visible(body.get("variant") or "", 80),
+        "commands": [command_of(step) for step in mappings(body.get("steps"))],
+        "snapshot": text_of(mapping(body.get("snapshot")).get("values"), 1000),
+        "exit": text_of(ended.get("exit")) if ended else NOTHING,
+        "seconds": number(ended.get("seconds")) if ended else NOTHING,
+        "output": text_of(mapping(ended.get("output")).get("path"), 300),
+        "verified": verified,
+    }
+
+
+def _verification(number_: int, state: State) -> Plain | None:
+    found = [e for e in state.entries if e.kind == "action.verified" and e.body.get("attempt") == number_]
+    if not found:
+        return None
+    body = found[-1].body
+    held = body.get("held") is True
+    return {
+        "state": mark("✓", "good", "took effect") if held else mark("■", "bad", "not seen to take effect"),
+        "seen": text_of(body.get("seen"), 1000),
+        "expected": text_of(body.get("expected"), 1000),
+        "tries": number(body.get("tries")),
+        "seconds": number(body.get("seconds")),
+    }
+
+
+def _attempt_try(entry: Entry) -> Plain:
+    return _who_and_when(entry) | {
+        "action": word(entry.body.get("action") or NOTHING),
+        "outcome": word(entry.body.get("outcome") or NOTHING),
+        "commands": [command_of(step) for step in mappings(entry.body.get("steps"))],
+    }
+
+
+def command_of(step: Mapping[str, Any]) -> Plain:
+    """Return one step of an action as a person would type or send it, exactly as it is on record."""
+    label = " ".join(word(step[key]) for key in ("phase", "name", "title") if step.get(key))
+    argv = next((step[key] for key in ("argv", "command", "expanded") if isinstance(step.get(key), list)), None)
+    request = mapping(step.get("request")) or (step if step.get("url") else {})
+    if argv is not None:
+        text = shlex.join(str(part) for part in argv)
+    elif request:
+        body = request.get("body", request.get("json"))
+        sent = f"\n{json.dumps(body, ensure_ascii=False, indent=1)}" if body not in (None, "") else ""
+        text = f"{request.get('method', 'GET')} {request.get('url', '')}{sent}"
+    else:
+        text = text_of(step.get("command") or step.get("manual") or dict(step), _LONGEST_COMMAND)
+    return {"label": label, "text": visible(text, _LONGEST_COMMAND)}
+
+
+def _acceptance(state: State) -> Plain | None:
+    if state.acceptance is None:
+        return None
+    body = state.acceptance.body
+    met = body.get("met") is True
+    counts = "" if state.accepted or not met else "Something was done since, so this no longer counts."
+    return _who_and_when(state.acceptance) | {
+        "state": mark("✓", "good", "met") if met else mark("■", "bad", "not met"),
+        "counts": counts,
+        "run": visible(body.get("run") or "", 80),
+        "criteria": [_criterion(c) for c in mappings(body.get("criteria"))],
+    }
+
+
+def _criterion(criterion: Mapping[str, Any]) -> Plain:
+    interval, value = criterion.get("interval"), criterion.get("value")
+    ends = [number(end) for end in interval] if isinstance(interval, (list, tuple)) and len(interval) == 2 else []
+    met = criterion.get("met") is True
+    return {
+        "name": word(criterion.get("name") or NOTHING),
+        "where": visible(criterion.get("where") or "everywhere", 120),
+        "value": "not measured" if value is None else number(value),
+        "interval": " to ".join(ends),
+        "limit": text_of(criterion.get("limit"), 120),
+        "source": text_of(criterion.get("source"), 200),
+        "n": number(criterion.get("n")),
+        "state": mark("✓", "good", "met") if met else mark("■", "bad", "not met"),
+    }
+
+
+def _watching(state: State, of: _ByKind) -> Plain | None:
+    started, samples = of("watch.started"), of("watch.sampled")
+    if not started and not state.held:
+        return None
+    last = samples[-1] if samples else None
+    return {
+        "started": [
+            _who_and_when(e) | {"every": text_of(e.body.get("every"), 40), "for": text_of(e.body.get("for"), 40)}
+            for e in started[-3:]
+        ],
+        "samples": len(samples),
+        "last": text_of(mapping(last.body.get("values")), 1000) if last else "",
+        "held": visible(state.held, 1000),
+    }
+
+
+def _update(entry: Entry) -> Plain:
+    kind = entry.kind.removeprefix("update.")
+    states = {
+        "written": mark("●", "info", "written"),
+        "sent": mark("✓", "good", "sent"),
+        "failed": mark("■", "bad", "could not be sent"),
+    }
+    body = entry.body
+    return _who_and_when(entry) | {
+        "audience": text_of(body.get("audience"), 80),
+        "state": states[kind],
+        "colour": visible(body.get("colour") or "", 20),
+        "through": visible(body.get("through") or "", 120),
+        "note": visible(body.get("why") or body.get("path") or "", 300),
+    }
+
+
+def _risk(entries: list[Entry]) -> Plain | None:
+    if not entries:
+        return None
+    entry = entries[-1]
+    rows = [{"label": word(key).capitalize(), "text": text_of(value, 2000)} for key, value in entry.body.items()]
+    return _who_and_when(entry) | {"rows": [row for row in rows if row["text"] != NOTHING]}
+
+
+def _answer(entry: Entry) -> Plain:
+    applies = str(entry.body.get("applies"))
+    return _who_and_when(entry) | {
+        "item": text_of(entry.body.get("item"), 120),
+        "state": mark(*_APPLIES.get(applies, ("?", "none", "no answer"))),
+        "because": visible(entry.body.get("because") or "", 2000),
+    }

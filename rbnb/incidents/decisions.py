@@ -199,11 +199,31 @@ def _check_values(choice: Choice, kind: str, catalog: Mapping[str, Action]) -> N
     if kind != "action":
         raise UsageError(f"{choice.choice} takes no values", hint="only an action does")
     action = catalog[choice.choice]
+    by_way = {way: {name for source, name in action.variant(way).used if not source} for way in action.names}
+    declared = set().union(*by_way.values())
     for name in choice.values:
-        if name not in action.values:
-            missing = NotFoundError("value", name, action.values, where=choice.choice)
+        if name not in declared:
+            missing = NotFoundError("value", name, declared, where=choice.choice)
             raise ParameterError(missing.message, hint=missing.hint)
-    render(action, choice.values)
+    fitting = [way for way, used in by_way.items() if set(choice.values) <= used]
+    if not fitting:
+        raise ParameterError(
+            f"no variant of {choice.choice} takes all of {', '.join(choice.values)}", hint="give those of one platform"
+        )
+    _check_patterns(action, choice.values, fitting)
+
+
+def _check_patterns(action: Action, values: Mapping[str, str], ways: Sequence[str]) -> None:
+    """Check values against their patterns; what the plan of the action runs on is checked again there."""
+    wrong: list[ParameterError] = []
+    for way in ways:
+        try:
+            render(action, values, way)
+        except ParameterError as error:
+            wrong.append(error)
+        else:
+            return
+    raise wrong[0]
 
 
 def _body(choice: Choice, kind: str, evidence: _Evidence, before: Entry | None) -> dict[str, Any]:

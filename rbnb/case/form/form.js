@@ -56,7 +56,7 @@ function radio(option, group, id, choose) {
 /** The part that asks why each other option was turned down; what was typed is kept when the choice changes. */
 function turnedDown(prefix, options, reasons) {
   const body = make("div");
-  const box = make("details", {}, make("summary", {}, "Options turned down, and why"), body);
+  const box = make("details", {}, make("summary", {}, "Options you turned down, and why (optional)"), body);
   box.hidden = true;
   function show(choice) {
     box.hidden = false;

@@ -14,8 +14,8 @@ from rbnb.acceptance.asked import Objectives
 from rbnb.acceptance.fired import described, episode_of, fired_checks, fresh_since, read_runs, worst_place
 from rbnb.acceptance.measuring import Again, Checks, Logs, Stretch
 from rbnb.acceptance.scenarios import NAMES, Scenario, fresh_windows, newest_part, peak_part
-from rbnb.acceptance.slices import SegmentData
-from rbnb.data import ModelData, Span
+from rbnb.acceptance.slices import FreshData
+from rbnb.data import Span
 from rbnb.errors import DataError, ParameterError, UsageError
 from rbnb.inventory import find_model, load_model_file
 from rbnb.model import Window
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from rbnb.acceptance.fired import Fired, Fresh, RunFacts
     from rbnb.config import Places
+    from rbnb.data import ModelData
     from rbnb.incidents import Incident, State
     from rbnb.inventory import ModelFile
     from rbnb.model import Finding, Signal
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench", "Criterion", "Measured", "measure"]
 
+_NOTHING = "there is no fresh window to measure it in"
 #: Runbooks that look at a table as it stands rather than at a window of requests: once is enough.
 _WHOLE_TABLE = ("data_poisoning",)
 #: What is asked in each scenario beside the checks: an objective is a promise about all requests.
@@ -156,9 +158,16 @@ class Bench:
         return Logs(self.model, find_model(self.places.models, self.state.model).parent, self.now)
 
     def data(self, where: str = "") -> ModelData:
-        """Open the logs anew, of all requests or of one segment."""
-        logs = self.logs
-        return SegmentData(logs.model, logs.folder, where) if where else ModelData(logs.model, logs.folder)
+        """Open the logs anew, of all requests or of one segment, without the rows of the incident."""
+        logs, began, since = self.logs, self.began, self.fresh.since
+        return FreshData(logs.model, logs.folder, where, (began, since) if began < since else None)
+
+    @cached_property
+    def began(self) -> datetime:
+        """When the incident began for sure: its onset, or the first of its own windows if that is earlier."""
+        first = [run.end - parse_duration(str(run.parameters.get("window") or "2h")) for run in self.runs[:1]]
+        onset = episode_of(self.runs)
+        return min([*first, *([onset] if onset else [])])
 
     @cached_property
     def checks(self) -> dict[str, Checks]:
@@ -168,9 +177,8 @@ class Bench:
 
     @property
     def leave_out(self) -> tuple[tuple[datetime, datetime], ...]:
-        """Everything since the onset: none of it is normal, fresh or not."""
-        onset = episode_of(self.runs) or min(run.end for run in self.runs)
-        return ((onset, self.now),) if onset < self.now else ()
+        """Everything since it began: none of it is normal, fresh or not."""
+        return ((self.began, self.now),) if self.began < self.now else ()
 
     def length(self, template: str) -> timedelta:
         """Return how long a fresh window of a runbook is."""
@@ -316,7 +324,7 @@ def _in_windows(bench: Bench, windows: dict[str, list[Window]]) -> list[Criterio
             ]
             continue
         if not windows[template]:
-            found += [_undone(one, "all", None, "no data since the containment") for one in fired]
+            found += [_undone(one, "all", None, _NOTHING) for one in fired]
         data = bench.data()
         for window in windows[template]:
             again = checks.again(bench.stretch(window, data, newest=window == windows[template][-1]))
@@ -400,8 +408,7 @@ def _asked(bench: Bench, asked: Iterable[Asked], stretch: Stretch | None, scenar
     if scenario.name == "worst_segment" and not scenario.wanted:
         return []  # a segment seldom holds enough rows for this; who wants it says so in the model file
     if stretch is None:
-        why = "no data since the containment"
-        return [_of_asked(one, None, scenario.name, None, "undefined", why) for one in wanted]
+        return [_of_asked(one, None, scenario.name, None, "undefined", _NOTHING) for one in wanted]
     own = bench.runs[-1].parameters
     parameters: dict[str, Any] = {name: own[name] for name in ("reference", "seed", "leave_out") if name in own}
     drift = Checks(bench.places, bench.logs, "data_drift", parameters)

@@ -27,8 +27,7 @@ from rbnb.policy import show
 from rbnb.times import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rbnb.acceptance.measuring import Again, Checks
     from rbnb.config import Places

@@ -144,6 +144,11 @@ logs:
 recording: {until: 2026-11-19T16:00:00Z}     # the logs are a recording; for a run, this is now
 reference: {window: P14D}        # what is normal: the two weeks before the window
 slo: {latency_ms: {p99: 250}, availability: 0.999}
+acceptance:                      # what `rbnb accept` measures before the model counts as well again
+  windows: 2                     # fresh windows in a row, each as long as the run's own
+  quality: {accuracy: {worse_by: 0.05}}
+  availability: 0.99             # what some hundred requests can show; the objective takes thousands
+  fairness: {worse_by: 0.1}      # how much further apart groups may be than in the reference
 expect:                          # what an input may hold, whatever the past held
   amount: {min: 0, unit: EUR, nullable: false}
   merchant_risk: {min: 0, max: 1, nullable: false}
@@ -154,21 +159,22 @@ expect:                          # what an input may hold, whatever the past hel
   device_age_days: {min: 0, unit: days}
   card_type: {values: [debit, credit, prepaid]}
 monotone: {merchant_risk: increasing, tx_count_24h: increasing}
-actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input, freeze_training,
-          quarantine_batch, fallback_model, manual_review]
+actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input, reroute_input,
+          disable_feature, freeze_training, quarantine_batch, restore_batch, fallback_model, manual_review]
+platforms: [istio, kubernetes, feast]   # where it can be acted on, best first
 action_values:                   # fill the placeholders of the actions' commands
   namespace: fraud
   virtual_service: fraud-v3
   deployment: fraud-v3
   destination_rule: feature-store
   feature_view: payment_inputs
+  input_route: feature-store
   training_job: fraud-v3-training
   exclusions: fraud-v3-training-exclusions
+  batch_versions: fraud-v3-batch-versions
 segment_values:                  # those that depend on where the trouble is; weights as routed on 2026-11-19
-  zone=a: {from_index: "0", from_subset: zone-a, from_weight_before: "38",
-          to_index: "1", to_subset: zone-b, to_weight: "79", to_weight_before: "41"}
-  zone=b: {from_index: "1", from_subset: zone-b, from_weight_before: "41",
-          to_index: "0", to_subset: zone-a, to_weight: "79", to_weight_before: "38"}
+  zone=a: {from_index: "0", from_subset: zone-a, to_index: "1", to_subset: zone-b, to_weight: "79"}
+  zone=b: {from_index: "1", from_subset: zone-b, to_index: "0", to_subset: zone-a, to_weight: "79"}
 governance:
   data: [personal, financial]
   frameworks: [eu-ai-act, nist-ai-rmf]

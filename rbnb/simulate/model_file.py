@@ -76,6 +76,11 @@ logs:
 recording: {{until: {until}}}     # the logs are a recording; for a run, this is now
 reference: {{window: {reference}}}
 slo: {{latency_ms: {{p99: 250}}, availability: 0.999}}
+acceptance:                      # what `rbnb accept` measures before the model counts as well again
+  windows: 2                     # fresh windows in a row, each as long as the run's own
+  quality: {{accuracy: {{worse_by: 0.05}}}}
+  availability: 0.99             # what some hundred requests can show; the objective takes thousands
+  fairness: {{worse_by: 0.1}}      # how much further apart groups may be than in the reference
 decision: {{threshold: {threshold}, positive: {positive}, negative: {negative}}}
 rules:                           # what always holds between inputs
 {rules}
@@ -83,16 +88,19 @@ expect:                          # what an input may hold, whatever the past hel
 {expect}
 monotone: {monotone}
 invariant: {invariant}           # the score must not depend on these
-actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input, freeze_training,
-          quarantine_batch, fallback_model, manual_review]
+actions: [rollback_version, shift_traffic, throttle, open_circuit_breaker, quarantine_input, reroute_input,
+          disable_feature, freeze_training, quarantine_batch, restore_batch, fallback_model, manual_review]
+platforms: [istio, kubernetes, feast]   # where it can be acted on, best first
 action_values:                   # fill the placeholders of the actions' commands
   namespace: {short}
   virtual_service: {name}
   deployment: {name}
   destination_rule: feature-store
   feature_view: {short}_inputs
+  input_route: feature-store
   training_job: {name}-training
   exclusions: {name}-training-exclusions
+  batch_versions: {name}-batch-versions
 governance:
   data: [personal]
   frameworks: {frameworks}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbnb.case.stages.parts import fact, is_context
 from rbnb.policy import show
+from rbnb.policy.returning import asked_of
 from rbnb.times import format_duration
 from rbnb.view import Facts, Table, columns
 
@@ -21,30 +22,13 @@ __all__ = ["monitoring", "remediation"]
 
 
 def remediation(model: ModelFile, findings: Sequence[Finding], criteria: Sequence[tuple[str, str]]) -> list[View]:
-    """Show the known-good state and the acceptance criteria: what fired, and what the model file asks for."""
-    fired = [f for f in findings if f.status in ("breach", "warning") and not is_context(f)]
-    rows: list[tuple[Any, ...]] = [
-        (
-            f.signal,
-            show(f.value, f.unit),
-            f"no longer: {f.threshold}",
-            "the same check, in two windows that follow each other",
-        )
-        for f in fired
-    ]
-    rows += [(name, "see above", limit, "two windows at comparable load") for name, limit in criteria]
-    rows += [
-        (
-            f"fairness by {name}",
-            "not measured by this runbook",
-            "no group worse off than before",
-            "the same checks by group",
-        )
-        for name in model.governance.fairness_segments
-    ]
-    if not any(f.signal.startswith("performance") for f in findings):
-        how = "data_drift, once labels have arrived"
-        rows.append(("quality of decisions", "not measured by this runbook", "no worse than before", how))
+    """Show the known-good state and the criteria that `rbnb accept` measures: what fired, and what the model file asks.
+
+    Parameters
+    ----------
+    criteria
+        What this runbook adds for a person to look at: a name, and its limit in words.
+    """
     good = Facts(
         (
             fact("Known good version", model.known_good_version),
@@ -53,11 +37,37 @@ def remediation(model: ModelFile, findings: Sequence[Finding], criteria: Sequenc
         ),
         "Known-good state",
     )
-    heads = columns("criterion|code", "now|number", "must be", "how it is checked")
-    return [
-        good,
-        Table("Acceptance criteria", heads, tuple(rows), "It counts as over when all are met, with numbers on record."),
+    shown: list[View] = [good, _measured_again(model, findings)]
+    asked = {one.name.replace("_", " ") for one in asked_of(model)}
+    by_hand = [(name, limit) for name, limit in criteria if name not in asked]
+    if by_hand:
+        heads = columns("criterion", "must be")
+        shown.append(Table("For a person to look at", heads, tuple(by_hand), "rbnb accept does not measure these."))
+    return shown
+
+
+def _measured_again(model: ModelFile, findings: Sequence[Finding]) -> Table:
+    """List what `rbnb accept` measures, as it will judge it."""
+    many = model.acceptance.windows
+    often = f"in each of {many} fresh windows" if many > 1 else "in a fresh window"
+    fired = [f for f in findings if f.status in ("breach", "warning") and not is_context(f)]
+    rows: list[tuple[Any, ...]] = [
+        (
+            f.signal,
+            f.where or "everywhere",
+            show(f.value, f.unit),
+            f"no longer: {f.threshold}",
+            f"the same check, {often}, and in each scenario",
+        )
+        for f in fired
     ]
+    rows += [(one.name, "everywhere", None, one.text, "over all fresh windows together") for one in asked_of(model)]
+    heads = columns("criterion|code", "where|code", "now|number", "must be", "how it is checked")
+    note = (
+        "rbnb accept measures each of them on rows that came after the containment, with its interval; what cannot be "
+        "told from those rows is not met."
+    )
+    return Table("Acceptance criteria", heads, tuple(rows), note)
 
 
 def monitoring(
@@ -86,5 +96,8 @@ def monitoring(
         otherwise = otherwise or findings[0].signal if findings else "the model's owner decides"
         rows = [(otherwise, f"every {often}", limits.get(otherwise, ""), "the threshold is reached")]
     heads = columns("what|code", "how often", "limit", "puts a rollout on hold when")
-    note = f"Review meeting within {format_duration(level.review_within)} ({severity.level})."
+    note = (
+        "rbnb watch samples these on rows that came after the containment; what cannot be judged twice in a row holds "
+        f"the rollout as well. Review meeting within {format_duration(level.review_within)} ({severity.level})."
+    )
     return [Table("What to watch from here on", heads, tuple(rows), note)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import subprocess
 import sys
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -14,28 +14,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbnb.catalog import Action, load_catalog, render
-from rbnb.config import read_yaml, shipped
-from rbnb.errors import ConfigError, ParameterError
+from rbnb.errors import ConfigError, NotFoundError, ParameterError, UsageError
 from rbnb.model import to_plain
-from rbnb.policy import load_policy
 
 STEP = {"command": ["kubectl", "patch", "service/${service}", '--patch={"a":"${word}"}'], "expect": "patched"}
+LOOK = {"command": ["kubectl", "get", "service/${service}", "--output=json"], "expect": "it is shown"}
+VERIFY = LOOK | {"tolerance": {"jsonpath": "$.a", "equals": "${word}"}, "within": "2m", "every": "10s"}
 ACTION = {
     "title": "Do it",
     "objective": "Make it stop.",
     "phase": "containment",
     "risk": "medium",
-    "approvals": 1,
     "blast_radius": "one service",
     "values": {
         "service": {"pattern": "[a-z-]{1,20}", "help": "the service"},
         "word": {"pattern": ".*", "help": "anything", "default": "x"},
     },
     "preconditions": [{"text": "it runs", "command": ["kubectl", "get", "service/${service}"]}, {"text": "look"}],
-    "dry_run": STEP,
+    "snapshot": LOOK | {"take": {"before": "$.a"}},
+    "dry_run": STEP | {"command": [*STEP["command"], "--dry-run=server"]},
     "execute": STEP,
-    "verify": {"command": ["kubectl", "get", "service/${service}"], "expect": "patched"},
-    "rollback": STEP,
+    "verify": VERIFY,
+    "rollback": STEP | {"command": [*STEP["command"][:3], {"--patch": {"a": "${snapshot.before}"}}]},
     "expected_outcome": "it stops",
     "safety_check": "nothing else stops",
     "manual": "do it by hand",
@@ -64,10 +64,35 @@ def written(tmp_path):
     return write
 
 
-@pytest.fixture(scope="module")
-def catalog():
-    """Return the catalog that is shipped."""
-    return load_catalog([shipped("policies") / "actions.yaml"])
+HTTP = {"http": {"method": "GET", "url": "${control}/things/${service}"}, "expect": "it is shown"}
+PUT = {
+    "http": {
+        "method": "PUT",
+        "url": "${control}/things/${service}",
+        "headers": {"Authorization": "Bearer ${secret.token}"},
+        "body": {"value": "${word}", "number": "${number}", "${service}": ["${word}!"]},
+    },
+    "expect": "it is set",
+}
+REMOTE = {
+    "values": {
+        "control": {"kind": "address", "help": "where it answers"},
+        "number": {"kind": "number", "help": "how many", "default": "3"},
+    },
+    "secrets": {"token": "CONTROL_TOKEN"},
+    "snapshot": HTTP | {"take": {"before": {"jsonpath": "$.value", "kind": "json"}}},
+    "dry_run": HTTP | {"only_shows": True},
+    "execute": PUT,
+    "verify": HTTP | {"tolerance": {"jsonpath": "$.value", "equals": "${word}"}},
+    "rollback": PUT | {"http": PUT["http"] | {"body": {"value": "${snapshot.before}"}}},
+}
+STEPS = ("snapshot", "dry_run", "execute", "verify", "rollback")
+
+
+def two(**changes):
+    """ACTION in two variants, the second with some keys changed."""
+    local = {name: ACTION[name] for name in STEPS}
+    return action(**dict.fromkeys(STEPS, ...), variants={"kubernetes": local, "http": REMOTE | changes})
 
 
 # Reading
@@ -88,30 +113,54 @@ def values(**more):
     return ACTION["values"] | more
 
 
+SHOW = {"command": ["x"], "expect": "y"}
 REFUSED = [
     ({"surplus": 1}, "surplus", "not a known key"),
     ({"risk": "extreme"}, "risk", "'low', 'medium' or 'high'"),
-    ({"phase": "later"}, "phase", "containment"),
+    ({"phase": "later"}, "phase", "'containment' or 'remediation'"),
     ({"approvals": -1}, "approvals", "greater than or equal to 0"),
     ({"approvals": "1"}, "approvals", "integer"),
     ({"objective": ...}, "objective", "required"),
     ({"verify": ...}, "", "needs verify too"),
     ({"rollback": ..., "dry_run": ...}, "", "needs dry_run, rollback too"),
+    ({"snapshot": ...}, "", "needs snapshot too"),
     ({"execute": ...}, "", "nothing to execute"),
+    ({"dry_run": STEP}, "", "the very command"),
+    ({"verify": LOOK}, "", "verify needs a tolerance"),
+    ({"verify": SHOW | {"http": HTTP["http"]}}, "verify", "either a command or an http request"),
+    ({"verify": {"expect": "x"}}, "verify", "either a command or an http request"),
     ({"verify": {"command": "kubectl get pods", "expect": "x"}}, "verify.command", "list"),
     ({"verify": {"command": [], "expect": "x"}}, "verify.command", "at least 1"),
-    ({"verify": {"command": ["kubectl", 3], "expect": "x"}}, "verify.command.1", "string"),
     ({"verify": {"command": ["sh", "-c", "kubectl get ${service}"], "expect": "x"}}, "verify.command", "a shell"),
     ({"verify": {"command": ["/usr/bin/bash", "x"], "expect": "x"}}, "verify.command", "a shell"),
     ({"verify": {"command": ["kubectl", "exec", "p", "sh", "-c", "x"], "expect": "x"}}, "verify.command", "a shell"),
     ({"verify": {"command": ["${service}", "x"], "expect": "x"}}, "verify.command", "written out"),
+    ({"verify": {"command": [{"json": 1}], "expect": "x"}}, "verify.command", "written out"),
+    ({"verify": {"command": ["a", {"--x": 1, "--y": 2}], "expect": "x"}}, "verify.command", "JSON argument"),
+    ({"verify": {"command": ["a", {"x; rm": 1}], "expect": "x"}}, "verify.command", "JSON argument"),
     ({"verify": {"command": ["a", "${Service}"], "expect": "x"}}, "verify.command", "small letters"),
     ({"verify": {"command": ["a", "${service"], "expect": "x"}}, "verify.command", "small letters"),
-    ({"verify": {"command": ["a", "${sevrice}"], "expect": "x"}}, "", "not declared under values"),
-    ({"values": values(spare={"pattern": "x", "help": "y"})}, "", "no command uses the value spare"),
+    ({"verify": {"command": ["a", "${secret.token}"], "expect": "x"}}, "verify", "seen by everybody"),
+    ({"verify": VERIFY | {"command": ["a", "${sevrice}"]}}, "", "not declared under values"),
+    ({"execute": STEP | {"command": ["a", "${snapshot.before}"]}}, "", "may stand only in verify, rollback"),
+    ({"target": "${snapshot.before}"}, "", "may stand only in verify, rollback"),
+    ({"rollback": STEP | {"command": ["a", "${snapshot.after}"]}}, "", "not taken by the snapshot"),
+    ({"values": values(spare={"pattern": "x", "help": "y"})}, "", "no step uses the value spare"),
+    ({"secrets": {"token": "TOKEN"}}, "", "no step uses the secret token"),
+    ({"secrets": {"token": "not a name"}}, "secrets.token", "match pattern"),
     ({"values": values(service={"pattern": "[a-z", "help": "y"})}, "values.service.pattern", "regular expression"),
+    ({"values": values(service={"help": "y"})}, "values.service", "needs a pattern"),
     ({"values": values(service={"pattern": "a", "help": ""})}, "values.service.help", "at least 1"),
     ({"values": values(service={"pattern": "a", "help": "y", "default": "ab"})}, "values.service", "does not match"),
+    ({"variants": {"http": REMOTE}}, "", "snapshot must stand in each variant"),
+    ({"verify": VERIFY | {"tolerance": True}}, "verify.tolerance", "in quotes"),
+    ({"verify": VERIFY | {"tolerance": [200, "x"]}}, "verify.tolerance", "only statuses, only texts"),
+    ({"verify": VERIFY | {"tolerance": {"jsonpath": "$.a"}}}, "verify.tolerance", "exactly one of"),
+    ({"verify": VERIFY | {"tolerance": {"equals": 1}}}, "verify.tolerance", "or a jsonpath"),
+    ({"verify": VERIFY | {"tolerance": {"range": [3, 1]}}}, "verify.tolerance", "from its lower end"),
+    ({"verify": VERIFY | {"within": "soon"}}, "verify.within", "not a duration"),
+    ({"snapshot": LOOK | {"take": {"before": "no group"}}}, "snapshot.take.before", "exactly one group"),
+    ({"preconditions": [{"text": "x", "tolerance": 0}]}, "preconditions.0", "whose answer it is about"),
 ]
 
 
@@ -123,6 +172,64 @@ def test_a_mistake_in_a_catalog_is_refused_when_it_is_read(written, changes, key
         load_catalog([file])
     assert (refused.value.file, refused.value.key) == (str(file), f"actions.stop.{key}".removesuffix("."))
     assert says in refused.value.message
+
+
+REFUSED_REQUESTS = [
+    ({"url": "ftp://x/y"}, "must begin with http"),
+    ({"url": "http://user:word@host/x"}, "no user, password"),
+    ({"url": "http://${service}/x"}, "a host written out"),
+    ({"url": "http://host.${service}/x"}, "a host written out"),
+    ({"url": "${control}.evil/x"}, "a host written out"),
+    ({"url": "http://host/a b"}, "space"),
+    ({"url": "http://host/x#y"}, "fragment"),
+    ({"url": "${service}/x"}, "must be of kind address"),
+    ({"url": "http://host/${secret.token}"}, "never in a URL"),
+    ({"headers": {"X-A": "a\r\nX-B: c"}}, "one line of text"),
+    ({"headers": {"X A": "a"}}, "one line of text"),
+    ({"body": {"a": 1}}, "has no body"),
+    ({"method": "TRACE"}, "'GET'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), REFUSED_REQUESTS, ids=[str(r[0]) for r in REFUSED_REQUESTS])
+def test_a_request_that_could_go_elsewhere_is_refused_when_it_is_read(written, changes, says):
+    """No value chooses a host, no credential stands in a URL, and no header holds a second line."""
+    verify = REMOTE["verify"] | {"http": HTTP["http"] | changes}
+    with pytest.raises(ConfigError, match=says):
+        load_catalog([written({"stop": two(verify=verify)})])
+
+
+def test_an_action_has_a_file_of_its_own(written, tmp_path):
+    """A file in a folder `actions` holds one action called like it, and replaces the one in a file of many."""
+    many = written({"stop": action(), "keep": action()})
+    (tmp_path / "actions").mkdir()
+    own = tmp_path / "actions" / "stop.yaml"
+    own.write_text(yaml.safe_dump(action(title="Our way")), encoding="utf-8")
+    found = load_catalog([many, own])
+    assert (found["stop"].title, found["stop"].name, found["stop"].file) == ("Our way", "stop", "actions/stop.yaml")
+    assert (found["keep"].title, found["keep"].name) == ("Do it", "keep")
+    own.rename(own.with_name("st op.yaml"))
+    with pytest.raises(ConfigError, match="called like its file"):
+        load_catalog([own.with_name("st op.yaml")])
+
+
+def test_the_digest_is_of_what_is_said(written):
+    """Comments and the order of keys do not change an action's digest; every word does, and so does its name."""
+    first, again = (
+        load_catalog([written({"stop": body})])["stop"] for body in (action(), dict(reversed(action().items())))
+    )
+    assert first.digest == again.digest
+    assert first.digest.startswith("sha256:")
+    digests = {load_catalog([written({"stop": action(title=f"Do it {n}")})])["stop"].digest for n in range(5)}
+    digests.add(load_catalog([written({"stopp": action()})])["stopp"].digest)
+    assert len(digests | {first.digest}) == 7
+    assert render(first, {}).digest == first.digest
+
+
+def test_approvals_follow_the_risk_unless_they_are_said():
+    """Low needs nobody, medium one person, high two, and a file may say otherwise."""
+    assert [made(risk=risk).approvals for risk in ("low", "medium", "high")] == [0, 1, 2]
+    assert made(risk="low", approvals=3).approvals == 3
 
 
 def test_an_action_cannot_be_called_like_a_path(written):
@@ -149,6 +256,12 @@ def test_values_are_put_into_every_command():
     assert rendered.execute.argv == ("kubectl", "patch", "service/fraud", '--patch={"a":"x"}')
     assert rendered.execute.display == 'kubectl patch service/fraud \'--patch={"a":"x"}\''
     assert [step.display for step in rendered.preconditions] == ["kubectl get service/fraud", ""]
+    assert [step.provider for step in rendered.preconditions] == ["process", ""]
+    assert (rendered.verify.tolerance, rendered.execute.tolerance) == (
+        {"jsonpath": "$.a", "equals": "x"},
+        {"success": True},
+    )
+    assert (rendered.verify.patience, rendered.verify.every, rendered.verify.timeout) == (120, 10, 60)
     assert (rendered.missing, rendered.values) == ((), {"service": "fraud", "word": "x"})
     assert to_plain(rendered)["rollback"]["argv"][2] == "service/fraud"
 
@@ -191,7 +304,7 @@ def test_a_value_can_not_change_the_document_it_stands_in(value):
 @pytest.mark.parametrize("value", ["--kubeconfig=/tmp/x", "-f"])
 def test_a_value_can_not_become_an_option(value):
     """A value that begins an argument may not begin with a dash."""
-    bare = made(verify={"command": ["kubectl", "get", "${service}"], "expect": "x"}, values=values())
+    bare = made(verify=VERIFY | {"command": ["kubectl", "get", "${service}"]}, values=values())
     loose = bare.model_copy(update={"values": bare.values | {"service": bare.values["word"]}})
     with pytest.raises(ParameterError) as refused:
         render(loose, {"service": value})
@@ -216,12 +329,12 @@ def test_a_value_never_makes_a_second_argument(value):
     assert tuple(shlex.split(rendered.execute.display)) == argv
 
 
-def test_a_value_that_looks_like_a_placeholder_is_only_text():
-    """Values are put in once; what a value holds is never looked into."""
+@pytest.mark.parametrize("value", ["${word}", "${secret.token}", "${snapshot.before}"])
+def test_a_value_that_looks_like_a_placeholder_is_refused(value):
+    """No value can draw in another one, a secret least of all."""
     loose = made(values=values(service={"pattern": ".*", "help": "x"}))
-    rendered = render(loose, {"service": "${word}", "word": "secret"})
-    assert rendered.execute is not None
-    assert rendered.execute.argv[2] == "service/${word}"
+    with pytest.raises(ParameterError):
+        render(loose, {"service": value, "word": "secret"})
 
 
 def test_the_shown_line_is_the_command_to_a_real_shell(tmp_path):
@@ -236,55 +349,124 @@ def test_the_shown_line_is_the_command_to_a_real_shell(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# The shipped catalog
+# Variants, requests and the snapshot
+
+FULL = {"service": "fraud", "word": "x", "control": "http://127.0.0.1:8080/models/"}
 
 
-def test_the_shipped_catalog_has_what_policies_propose(catalog):
-    """Every action a shipped policy may propose is in the shipped catalog."""
-    assert {"rollback_version", "shift_traffic", "throttle", "open_circuit_breaker", "quarantine_input"} < set(catalog)
-    policies = [path for path in sorted(shipped("policies").glob("*.yaml")) if "tree" in read_yaml(path)]
-    assert [path.stem for path in policies].count("latency_spike") == 1
-    for path in policies:
-        assert load_policy(path).proposals <= set(catalog)
+def test_a_variant_is_chosen_by_platform():
+    """The first platform that the action knows is taken, else its first variant; an unknown one is refused."""
+    both = Action.model_validate(two())
+    assert both.names == ("kubernetes", "http")
+    assert [both.variant_for(p) for p in ([], ["http"], ["feast", "http", "kubernetes"], ["feast"])] == [
+        "kubernetes", "http", "http", "kubernetes"
+    ]  # fmt: skip
+    assert render(both, FULL).variant == "kubernetes"
+    assert "control" not in render(both, FULL).values
+    with pytest.raises(NotFoundError, match="https"):
+        render(both, FULL, "https")
+    assert made().names == ("process",)
 
 
-def test_observing_changes_nothing(catalog):
-    """Observe has nothing to execute and nothing to undo; every other action has all four commands."""
-    changing = {name for name, found in catalog.items() if found.changes_something}
-    assert changing == set(catalog) - {"observe"}
-    assert all(catalog[name].rollback and catalog[name].dry_run and catalog[name].verify for name in changing)
+def test_a_request_is_rendered_as_it_would_be_sent():
+    """Method, URL, headers and body are told, a number is a number, and the line shown sends the same with curl."""
+    rendered = render(Action.model_validate(two()), FULL, "http")
+    request = rendered.execute.request
+    assert (request.method, request.url) == ("PUT", "http://127.0.0.1:8080/models/things/fraud")
+    assert request.body == {"value": "x", "number": 3, "fraud": ["x!"]}
+    assert rendered.secrets == {"token": "CONTROL_TOKEN"}
+    assert "'Authorization: Bearer '\"$CONTROL_TOKEN\"" in rendered.execute.display
+    assert rendered.execute.display.startswith("curl ")
+    assert rendered.target == "service=fraud, word=x, control=http://127.0.0.1:8080/models/, number=3"
 
 
-def test_the_shipped_dry_runs_differ_from_what_they_try_and_the_rest_is_in_order(catalog):
-    """No dry run is the command itself, and the riskier an action the more people must agree."""
-    for found in catalog.values():
-        assert found.approvals == {"low": 0, "medium": 1, "high": 2}[found.risk]
-        if found.execute and found.dry_run:
-            dry = found.dry_run.command
-            assert dry != found.execute.command
-            assert "--dry-run=server" in dry or not {"patch", "undo", "disable"} & set(dry)
+def test_a_secret_is_filled_in_only_for_the_moment_of_sending():
+    """No rendered action holds a secret; one that is missing or would be a second header is refused by name only."""
+    rendered = render(Action.model_validate(two()), FULL, "http")
+    request = rendered.execute.request
+    headers, body = request.opened(rendered.secrets, {"CONTROL_TOKEN": "s3cret"})
+    assert headers["Authorization"] == "Bearer s3cret"
+    assert json.loads(body)["value"] == "x"
+    assert "s3cret" not in json.dumps(to_plain(rendered))
+    for environ in ({}, {"CONTROL_TOKEN": "s3cret\r\nX: y"}):
+        with pytest.raises(UsageError) as refused:
+            request.opened(rendered.secrets, environ)
+        assert "CONTROL_TOKEN" in refused.value.message
+        assert "s3cret" not in refused.value.message + refused.value.hint
 
 
-def test_the_shipped_patches_are_json_once_their_values_are_there(catalog):
-    """Every patch in the catalog, filled with values that match, is JSON; unfilled, it lists what it lacks."""
-    given_values = {
-        "namespace": "fraud", "deployment": "fraud-v3", "good_revision": "6", "current_revision": "7",
-        "virtual_service": "fraud-v3", "from_index": "1", "from_subset": "zone-b", "from_weight_before": "50",
-        "to_index": "0", "to_subset": "zone-a", "to_weight_before": "50", "filter": "fraud-limit", "limit": "40",
-        "limit_before": "100", "destination_rule": "feature-store", "max_pending_before": "null",
-        "feature_view": "merchant_risk", "model": "fraud-v3",
-        "training_job": "train", "exclusions": "left-out", "batch": "b-17", "review_threshold": "0.6",
-        "review_threshold_before": "0.8",
-    }  # fmt: skip
-    patches = 0
-    for found in catalog.values():
-        rendered = render(found, given_values)
-        assert rendered.missing == ()
-        assert set(render(found, {}).missing) == {n for n, value in found.values.items() if value.default is None}
-        for step in filter(None, (rendered.dry_run, rendered.execute, rendered.verify, rendered.rollback)):
-            assert not re.search(r"\$\{|<[a-z]", step.display)
-            for argument in step.argv:
-                if argument.startswith("--patch="):
-                    json.loads(argument.removeprefix("--patch="))
-                    patches += 1
-    assert patches == 15
+def test_the_shown_curl_line_is_the_request_to_a_real_shell(tmp_path):
+    """Pasted into a shell that knows the secret, the line hands curl exactly what rbnb would send."""
+    rendered = render(Action.model_validate(two()), FULL | {"word": "it's $HOME `id` \\ \""}, "http")
+    headers, body = rendered.execute.request.opened(rendered.secrets, {"CONTROL_TOKEN": "a $b 'c'"})
+    echo = tmp_path / "curl"
+    echo.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n", encoding="utf-8")
+    echo.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CONTROL_TOKEN": "a $b 'c'"}
+    out = subprocess.run(
+        ["sh", "-c", rendered.execute.display], capture_output=True, text=True, check=True, env=environ
+    ).stdout
+    said = json.loads(out)
+    assert f"Authorization: {headers['Authorization']}" in said
+    assert said[said.index("--data") + 1] == body.decode()
+    assert said[-1] == rendered.execute.request.url
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://host/x?y=1", "http://a@host", "https://host\\evil", "ftp://host", "http://", "//host", "http://host/../x",
+     "http://host /x", "javascript:x", "http://host#x", "http://[zz]/"],
+)  # fmt: skip
+def test_an_address_is_a_scheme_a_host_and_a_path(address):
+    """What could carry a user, a query or another host is refused before it becomes part of a URL."""
+    with pytest.raises(ParameterError, match="control"):
+        render(Action.model_validate(two()), FULL | {"control": address}, "http")
+
+
+@given(st.text(max_size=20))
+def test_a_value_never_changes_the_structure_of_a_request(value):
+    """Whatever a value holds, the URL keeps its host and its segments, and the body its keys and kinds."""
+    loose = two()
+    loose["values"] = values(service={"pattern": "(?s).+", "help": "x"}, word={"pattern": "(?s).*", "help": "x"})
+    try:
+        rendered = render(Action.model_validate(loose), {**FULL, "service": value, "word": value}, "http")
+    except ParameterError:
+        return
+    request = rendered.execute.request
+    parts = urlsplit(request.url)
+    assert (parts.netloc, parts.query, parts.fragment) == ("127.0.0.1:8080", "", "")
+    assert [unquote(part) for part in parts.path.split("/")] == ["", "models", "things", value]
+    assert request.body == {"value": value, "number": 3, value: [f"{value}!"]}
+
+
+def test_two_keys_that_become_one_are_refused():
+    """A value that is a key cannot hide another key of the document."""
+    with pytest.raises(ParameterError, match="two keys"):
+        render(Action.model_validate(two()), FULL | {"service": "value"}, "http")
+
+
+def test_values_from_the_snapshot_are_shown_as_such_until_they_are_known():
+    """Before the snapshot the rollback says where its values will come from; afterwards it holds them, typed."""
+    rendered = render(Action.model_validate(two()), FULL, "http")
+    assert rendered.rollback.request.body == {"value": "<before, from the snapshot>"}
+    assert rendered.missing == ()
+    filled = rendered.resolved({"before": {"deep": [1, None]}, "surplus": 1})
+    assert filled.rollback.request.body == {"value": {"deep": [1, None]}}
+    assert (filled.taken, filled.execute) == ({"before": {"deep": [1, None]}}, rendered.execute)
+    argv = render(made(), FULL).resolved({"before": "v1"}).rollback.argv
+    assert argv[3] == '--patch={"a":"v1"}'
+
+
+@pytest.mark.parametrize("taken", [{}, {"before": 7}, {"before": "a\nb"}, {"before": "--x"}, {"before": "${word}"}])
+def test_values_from_the_snapshot_are_checked_again(taken):
+    """A snapshot that lacks a value, or holds one it may not be, fills no rollback."""
+    with pytest.raises(ParameterError):
+        render(made(), FULL).resolved(taken)
+
+
+def test_a_rendered_action_is_plain_data():
+    """What is approved can be written as JSON and hashed: rendering twice gives the same bytes."""
+    both = Action.model_validate(two())
+    first, again = (json.dumps(to_plain(render(both, FULL, "http")), sort_keys=True) for _ in range(2))
+    assert first == again
+    assert first != json.dumps(to_plain(render(both, FULL | {"word": "y"}, "http")), sort_keys=True)

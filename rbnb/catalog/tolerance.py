@@ -12,7 +12,8 @@ A tolerance is data, written in the catalog in one of these forms::
 
 Rules: a probe that failed (exit code other than 0, status other than 2xx, no answer in time) is never within a
 tolerance that names no status; a JSONPath that finds nothing is never within one that says what it must find, and
-what it finds must all be within; numbers are compared as numbers, and true is not 1.
+what it finds must all be within; only ``equals: null`` is also met by nothing, for that is what null means to the
+platforms asked. Numbers are compared as numbers, and true is not 1.
 """
 
 from __future__ import annotations
@@ -188,7 +189,8 @@ def _path_holds(tolerance: Tolerance, path: str, observed: Observed) -> tuple[bo
     shown = " and ".join(one_line(json.dumps(one, ensure_ascii=False), 120) for one in found[:4]) or "not there"
     if tolerance.exists is not None:
         return bool(found) == tolerance.exists, f"{path} is {shown}"
-    return bool(found) and all(_passes(tolerance, one) for one in found), f"{path} is {shown}"
+    none_wanted = tolerance.equals is None and "equals" in tolerance.model_fields_set
+    return (bool(found) or none_wanted) and all(_passes(tolerance, one) for one in found), f"{path} is {shown}"
 
 
 def _passes(tolerance: Tolerance, value: object) -> bool:

@@ -26,7 +26,7 @@ _STEPS = (
     ("execute", "execute"),
     ("verify", "verify"),
     ("roll back", "rollback"),
-    ("verify that", "rollback_verify"),
+    ("verify the rollback", "rollback_verify"),
 )
 
 
@@ -124,7 +124,7 @@ def _told(action: Action, rendered: RenderedAction) -> Iterator[str]:
     others = [name for name in action.names if name != rendered.variant]
     yield paint(f"{rendered.name}: {one_line(rendered.title, 200)}", "bold")
     facts = [
-        ["what for", rendered.objective],
+        ["objective", rendered.objective],
         ["phase", rendered.phase],
         ["risk", f"{rendered.risk}; approvals: {_people(rendered.approvals)}"],
         ["variant", rendered.variant + (f" (also: {', '.join(others)})" if others else "")],

@@ -282,7 +282,7 @@ def _of_runbook(bench: Bench, checks: Checks, items: Sequence[Item]) -> list[Rea
     if again.why:
         waiting = short and "data_age" not in again.unfit
         return [Reading(item, "waiting" if waiting else "undefined", why=again.why) for item in items]
-    return [_reading(item, again) for item in items]
+    return [_reading(item, again, short=short) for item in items]
 
 
 def _window(bench: Bench, template: str) -> tuple[Window | None, bool, str]:
@@ -298,12 +298,15 @@ def _window(bench: Bench, template: str) -> tuple[Window | None, bool, str]:
     return None, soon, f"no data since the containment: rows count from {described(bench.fresh)}"
 
 
-def _reading(item: Item, again: Again) -> Reading:
+def _reading(item: Item, again: Again, *, short: bool) -> Reading:
     pairs = again.of(item.signal, item.where)
     if not pairs:
         return Reading(item, "undefined", n=again.n, why="this check gives no result on these rows")
     finding = min((one for one, _ in pairs), key=lambda one: _ORDER.index(one.status))
     status: Status = "undefined" if finding.value is None else finding.status
+    why = finding.reason if status == "undefined" else ""
+    if status == "undefined" and short:
+        status = "waiting"
     return Reading(
         item,
         status,
@@ -312,7 +315,7 @@ def _reading(item: Item, again: Again) -> Reading:
         finding.interval,
         finding.threshold,
         finding.n,
-        finding.reason if status == "undefined" else "",
+        why,
     )
 
 

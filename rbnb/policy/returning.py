@@ -33,6 +33,8 @@ Way = Literal["at least", "at most", "worse by at most"]
 
 #: How much worse quality may be where the model file says nothing: what data_drift calls a breach.
 _WORSE_BY = {"accuracy": 0.05, "mean_error": 0.2}
+#: So many times too wide, an interval takes more rows than anybody waits for.
+_HOPELESS = 30.0
 _ORDER: tuple[Outcome, ...] = ("met", "undefined", "not met")
 
 
@@ -177,8 +179,9 @@ def _estimated(asked: Asked, signal: Signal, measured: float) -> tuple[Outcome, 
         return "met", ""
     if limit == value or not math.isfinite(high):
         return "undefined", _too_few(asked, signal, "it is on the limit")
-    more = ((high - value) / (limit - value)) ** 2
-    return "undefined", _too_few(asked, signal, f"about {more:,.1f} times as many rows would settle it")
+    far = (high - value) / (limit - value)
+    more = f"about {far**2:,.1f} times as many" if far < _HOPELESS else "very many more"
+    return "undefined", _too_few(asked, signal, f"{more} rows would settle it")
 
 
 def _too_few(asked: Asked, signal: Signal, told: str) -> str:

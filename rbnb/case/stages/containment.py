@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rbnb.case.stages.parts import fact
@@ -11,7 +12,7 @@ from rbnb.view import Commands, Facts, Note, Table, columns
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rbnb.catalog import RenderedAction
+    from rbnb.catalog import RenderedAction, RenderedStep
     from rbnb.governance import Response
     from rbnb.model import Severity
     from rbnb.policy import Decision
@@ -51,37 +52,51 @@ def _action_facts(action: RenderedAction) -> Facts:
         (
             fact("Objective", action.objective),
             fact("Expected outcome", action.expected_outcome),
+            fact("Platform", action.variant),
+            fact("Target", action.target),
             fact("Risk", action.risk),
             fact("Blast radius", action.blast_radius),
             fact("Preconditions", " ".join(step.text for step in action.preconditions) or None),
             fact("Safety check", action.safety_check),
             fact("By hand", action.manual),
             fact("Values to fill in", "; ".join(f"<{name}>: {action.help[name]}" for name in action.missing) or "none"),
+            fact("Secrets, from the environment", ", ".join(action.secrets.values()) or "none"),
         )
     )
 
 
 def _action_commands(title: str, action: RenderedAction) -> Commands:
     checks = [("precondition", step) for step in action.preconditions if step.display]
+    tries = action.dry_run is None or not action.dry_run.only_shows
     steps = [
-        ("dry run", action.dry_run),
+        ("state before", action.snapshot),
+        ("dry run" if tries else "look first", action.dry_run),
         ("execute", action.execute),
         ("verify", action.verify),
         ("roll back", action.rollback),
+        ("verify the rollback", action.rollback_verify),
     ]
     items = tuple(
-        {"label": label, "command": step.display, "note": step.text}
+        {"label": label, "command": step.display, "note": _note(step)}
         for label, step in [*checks, *steps]
         if step is not None
     )
     return Commands(title, items)
 
 
+def _note(step: RenderedStep) -> str:
+    if not step.patience:
+        return step.text
+    every, patience = (format_duration(timedelta(seconds=seconds)) for seconds in (step.every, step.patience))
+    return f"{step.text} Asked every {every}, for {patience} at the longest."
+
+
 def _alternatives(others: Mapping[str, RenderedAction]) -> Table:
-    heads = columns("action|code", "what it is for", "risk", "approvals|number", "command|code", "rollback|code")
+    heads = columns("action|code", "on", "what it is for", "risk", "approvals|number", "command|code", "rollback|code")
     rows = tuple(
         (
             name,
+            a.variant,
             a.objective,
             a.risk,
             a.approvals,

@@ -155,7 +155,7 @@ def plan_action(
     action = _action(places, name)
     basis = decided_basis(incident, state, name) if decided else newest_basis(incident, state)
     model = load_model_file(find_model(places.models, state.model))
-    way = variant or _chosen(basis, "variant") or action.names[0]
+    way = variant or _chosen(basis, "variant") or action.variant_for(model.platforms)
     rendered = render(action, _values(action, state, model, basis, values or {}), way)
     return ActionPlan(
         incident=incident.name,

@@ -100,6 +100,8 @@ class Tolerance(Settings):
                 raise ValueError(f"with a jsonpath goes exactly one of {', '.join(_TESTS)}")
         elif len(self.model_fields_set) != 1 or set(tests) & {"equals", "one_of", "exists"}:
             raise ValueError("say one of status, text, regex, range, all, or a jsonpath with what it must find")
+        if any(getattr(self, name) == [] for name in self.model_fields_set - {"equals"}):
+            raise ValueError("an empty list says nothing")
         if self.range and not self.range[0] <= self.range[1]:
             raise ValueError("a range goes from its lower end to its upper end")
         return self

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 #: Where a test puts the token, and what it is.
-TOKEN_VARIABLE = "TARGET_TOKEN"
+TOKEN_VARIABLE = "TARGET_TOKEN"  # noqa: S105 - a name, not a secret
 TOKEN = "s3cr3t/t0ken+for=the target"  # noqa: S105 - of a target that exists only in tests
 
 #: The action that shifts traffic there, as a file of the catalog; `address` is a value.

@@ -15,6 +15,7 @@ The rules stand where they are kept:
 
 from __future__ import annotations
 
+from rbnb.actions.authorising import matter_of, rollback_matter
 from rbnb.actions.by_hand import ByHand, Checked, check, did_by_hand, undid_by_hand
 from rbnb.actions.carrying import Report
 from rbnb.actions.engine import Asked, act, dry_run
@@ -37,8 +38,10 @@ __all__ = [
     "did_by_hand",
     "dry_run",
     "explain",
+    "matter_of",
     "plan_action",
     "roll_back",
+    "rollback_matter",
     "settle_attempts",
     "undid_by_hand",
     "unexplained",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rbnb.actions.authorising import approved
+from rbnb.actions.authorising import approved, matter_of
 from rbnb.actions.basis import decided_basis
 from rbnb.actions.carrying import new_mark, step_plain, verified
 from rbnb.actions.evidence import has_evidence, take_evidence
@@ -84,7 +84,7 @@ def did_by_hand(
         check_attempts(state, action)
         plan = plan_action(places, incident, state, action, values)
         _secure(places, incident, state, plan, actor)
-        unapproved = _unapproved(places, incident, state, plan, actor)
+        unapproved = _unapproved(incident, state, plan, actor)
         number = _record(incident, actor, _started(places, incident, plan, values, because, unapproved))
     except RefusedError as error:
         refuse(incident, "act", actor, action, error)
@@ -185,9 +185,9 @@ def _secure(places: Places, incident: Incident, state: State, plan: ActionPlan, 
     take_evidence(incident, state, places, basis, by=actor.id, before=b"", because=because)
 
 
-def _unapproved(places: Places, incident: Incident, state: State, plan: ActionPlan, actor: Actor) -> str:
+def _unapproved(incident: Incident, state: State, plan: ActionPlan, actor: Actor) -> str:
     try:
-        approved(places, incident, state, plan, actor)
+        approved(incident, state, matter_of(plan), actor)
     except RefusedError as error:
         return error.message
     return ""

@@ -14,7 +14,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rbnb.actions.authorising import approved
+from rbnb.actions.authorising import approved, matter_of
 from rbnb.actions.basis import decided_basis
 from rbnb.actions.before import Before, check_preconditions, rehearse, take_snapshot
 from rbnb.actions.carrying import Order, Report, carry_out, new_mark, step_plain
@@ -139,7 +139,7 @@ def _ready(places: Places, incident: Incident, state: State, asked: Asked, actor
     check_attempts(state, asked.action)
     plan = plan_action(places, incident, state, asked.action, asked.values, variant=asked.variant)
     check_plan(places, plan)
-    approved(places, incident, state, plan, actor)
+    approved(incident, state, matter_of(plan), actor)
     return plan
 
 
@@ -220,7 +220,7 @@ def _order(
         "values": resolved.values,
         "steps": {name: step_plain(getattr(resolved, name)) for name in ("execute", "verify", "rollback")},
         "snapshot": {**{key: before.file.get(key) for key in ("path", "sha256")}, "values": before.values},
-        "approvals": approved(places, incident, incident.state(), plan, actor),
+        "approvals": approved(incident, incident.state(), matter_of(plan), actor),
         "files": [kept, *([before.file] if before.file else [])],
     }
     return Order(

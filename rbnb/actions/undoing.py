@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from rbnb.actions.authorising import approved, rollback_matter
 from rbnb.actions.carrying import Order, Report, carry_out, new_mark
 from rbnb.actions.keeping import attempt_folder, read_kept
 from rbnb.actions.readiness import may_execute
@@ -54,7 +55,9 @@ def roll_back(
     settle_attempts(incident)
     actor = incident.allow("rollback", subject=action)
     try:
-        attempt = undoable(incident.state(), action)
+        state = incident.state()
+        attempt = undoable(state, action)
+        approved(incident, state, rollback_matter(state, attempt), actor)
         plan = kept_plan(incident, attempt)
         step = _possible(places, incident, action, kept_step(plan, "rollback"))
         steps = steps_for(incident, dict(plan["secrets"]), new_mark(incident))
@@ -115,6 +118,7 @@ def _still(incident: Incident, action: str, attempt: Attempt) -> Callable[[State
         """Ask again on what stands right before the intent."""
         if why := incident.why_not("rollback", incident.actor(state), state):
             raise RefusedError(why)
+        approved(incident, state, rollback_matter(state, attempt), incident.actor(state))
         if undoable(state, action).id != attempt.id:
             raise RefusedError("what would be undone has changed meanwhile", hint="look at it again, and try again")
 

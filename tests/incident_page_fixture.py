@@ -39,10 +39,10 @@ CONTEXT = {
     "links": {"dashboard": "https://grafana.example/d/fraud-v3"},
 }  # fmt: skip
 CRITERIA = [
-    {"name": "latency_p99", "where": "", "source": "check that fired", "limit": "≤ 250 ms", "value": 231.4,
-     "interval": [226.0, 238.1], "n": 48211, "met": True},
-    {"name": "decline_share", "where": "region=north", "source": "model file", "limit": "≤ 0.06", "value": 0.0412,
-     "interval": [0.038, 0.0444], "n": 9120, "met": True},
+    {"name": "latency_p99", "where": "", "source": "check", "unit": "ms", "before": 1140.2, "limit": "≤ 250",
+     "value": 231.4, "interval": [226.0, 238.1], "n": 48211, "met": True},
+    {"name": "decline_share", "where": "region=north", "source": "quality", "unit": "share", "limit": "≤ 0.06",
+     "value": 0.0412, "interval": [0.038, 0.0444], "n": 9120, "met": True},
 ]  # fmt: skip
 
 STORY = [
@@ -77,14 +77,15 @@ STORY = [
     (15.2, "action.finished", {**ACT, "outcome": "done", "exit": 0, "seconds": 1.84,
                                "output": {"path": "actions/01/output.txt"}}, "ada"),
     (16, "action.verified", {**ACT, "held": True, "seen": 0, "expected": "0", "tries": 2, "seconds": 6}, "ada"),
-    (40, "update.written", {"audience": "stakeholders", "colour": "amber", "path": "updates/02.txt"}, "dan"),
+    (40, "update.written", {"audience": "stakeholders", "colour": "amber", "path": "updates/02.txt",
+                            "to_send": True}, "dan"),
     (40.1, "update.failed", {"audience": "stakeholders", "through": "slack", "why": "no answer after 3 tries"}, "dan"),
     (62, "risk.assessed", {"harm": "payments are declined that are no fraud", "affected": "12,400 payments an hour",
                            "likelihood": "certain while it lasted", "residual": "low"}, "eva"),
     (63, "compliance.answered", {"item": "gdpr.33", "applies": "no", "because": "no personal data was lost"}, "eva"),
     (70, "acceptance.measured", {"met": True, "criteria": CRITERIA, "run": "02-latency_spike"}, "ada"),
     (72, "watch.started", {"every": "5m", "for": "2h", "items": ["latency_p99"]}, "ada"),
-    (77, "watch.sampled", {"values": {"latency_p99": 229.8}}, "ada"),
+    (77, "watch.sampled", {"values": {"latency_p99": {"value": 229.8, "status": "ok"}}}, "ada"),
     (130, "incident.closed", {"resolution": "genuine_fixed", "because": "the host of zone b was replaced",
                               "accepted": True, "exception_by": None}, "ada"),
 ]  # fmt: skip

@@ -82,8 +82,8 @@ def test_decisions_approvals_commands_and_numbers_are_all_there():
         "Proposed: shift traffic", "rollback serving version : no new version", "who asks for it cannot approve it",
         "verified by signature", "SHA256:Zx0hE1n3", "asserted, not proved",
         """kubectl -n fraud patch virtualservice fraud-v3 --type json -p '[{"op": "replace", """,
-        "done and verified", "expected 0, saw 0 (2 tries, 6 s)", "latency p99 check that fired everywhere 231.4",
-        "226 to 238.1", "≤ 250 ms", "could not be sent", "no answer after 3 tries", "payments are declined",
+        "done and verified", "expected 0, saw 0 (2 tries, 6 s)", "latency p99 check everywhere 231.4 ms was 1 140 ms",
+        "226 ms to 238.1 ms", "≤ 250", "could not be sent", "no answer after 3 tries", "payments are declined",
         "gdpr.33", "does not apply", "Not legal advice",
     ):  # fmt: skip
         assert said in text

@@ -49,6 +49,8 @@ STORY = [
      "ada approved closing the incident without acceptance (identity asserted, not proved)."),
     ("approval.rejected", {"subject": "shift_traffic", "identity": "asserted", "because": "too risky"},
      "ada rejected shift traffic (identity asserted, not proved): too risky."),
+    ("approval.withdrawn", {"subject": "shift_traffic", "identity": "asserted", "because": "I misread it"},
+     "ada took back what they had said about shift traffic (identity asserted, not proved): I misread it."),
     ("approval.refused", {"subject": "shift_traffic", "why": "the requester cannot approve"},
      "The approval of shift traffic by ada was not accepted: the requester cannot approve."),
     ("evidence.taken", {"files": [{"path": "a", "bytes": 1000}, {"path": "b", "bytes": 24}], "because": "before"},
@@ -77,7 +79,8 @@ STORY = [
      ("ada measured anew: the acceptance criteria are not met (1 of 2 criteria hold): "
      "latency p99 (zone=b) 812.5, limit ≤ 250.")),
     ("watch.started", {"every": "5m", "for": "2h", "items": []}, "ada began to watch the model every 5m for 2h."),
-    ("watch.sampled", {"values": {"latency_p99": 231.04}}, "Watching: latency_p99 231."),
+    ("watch.sampled", {"values": {"latency_p99": {"value": 231.04, "status": "ok", "n": 9}, "error_share": None}},
+     "Watching: latency p99 231 (ok), error share not measured."),
     ("rollout.held", {"because": "the tail grows", "item": "latency_p99", "value": 300.0, "limit": 250},
      "The rollout was put on hold (latency p99 300, limit 250): the tail grows."),
     ("rollout.released", {"because": "it was a batch job"}, "ada released the rollout: it was a batch job."),
@@ -149,7 +152,7 @@ json_values = st.recursive(
 KEYS = sorted({key for _, body, _ in STORY for key in body} | {"way", "residual_risk", "error"})
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([*sorted(TELLERS), "a.refused", "a.unknown"]), st.dictionaries(st.sampled_from(KEYS), json_values)
 )

@@ -232,6 +232,7 @@ class Case:
         given = str(self.parameters.get("severity", ""))
         self.show(
             stages.header_facts(self.model, self.scope, template, self.parameters),
+            *stages.standing_views(self.history, self.places),
             stages.responsibility_facts(self.model, self.places.file, given),
             stages.links(self.model),
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rbnb.cli.app import AsJson, app, complain, indented, open_workspace, out_json
+
+if TYPE_CHECKING:
+    from rbnb.workspace import Workspace
 
 __all__ = ["list_incidents", "show", "verify"]
 
@@ -52,9 +55,10 @@ def _runs_plain(state: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - an incide
 def show(
     incident: Annotated[str, typer.Argument(help="INC-…")],
     run: Annotated[str, typer.Option(help="A run other than the last, such as 01-latency_spike.")] = "",
+    timeline: Annotated[bool, typer.Option("--timeline", help="Tell the story, one sentence an entry.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show an incident: the summary of its last run, and its ledger."""
+    """Show an incident: the summary of its last run and its ledger, or its story."""
     from rbnb.errors import NotFoundError
     from rbnb.terminal import columns_of, show_lines, summary
     from rbnb.times import format_time
@@ -62,6 +66,9 @@ def show(
     workspace = open_workspace()
     case = workspace.incident(incident)
     case.settle()
+    if timeline:
+        _show_timeline(workspace, incident, as_json=as_json)
+        return
     state = case.state()
     if run:
         workspace.run_folder(incident, run)
@@ -91,6 +98,20 @@ def show(
     lines += ["", "observations", *indented(columns_of(seen))] if seen else []
     entries = [[str(e.seq), format_time(e.at), e.kind, e.by, _told(e.body)] for e in state.entries]
     show_lines([*lines, "", "ledger", *indented(columns_of(entries))])
+
+
+def _show_timeline(workspace: Workspace, incident: str, *, as_json: bool) -> None:
+    from rbnb.terminal import show_lines
+    from rbnb.text import one_line
+    from rbnb.times import format_time
+
+    moments = workspace.timeline(incident)
+    if as_json:
+        out_json({"incident": incident, "timeline": moments})
+        return
+    for moment in moments:
+        back = f"   (the clock had gone back by {moment.stepped_back} s)" if moment.stepped_back else ""
+        show_lines([f"{moment.seq:>4}  {format_time(moment.at)}  {one_line(moment.text, 4000)}{back}"])
 
 
 def _observed(entry: Any) -> list[str]:  # noqa: ANN401 - an Entry

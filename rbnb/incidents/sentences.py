@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Body = Mapping[str, Any]
     Teller = Callable[[Body, str], str]
 
-__all__ = ["RESOLUTIONS", "TELLERS", "VERDICTS", "refused", "tone_of", "unknown"]
+__all__ = ["RESOLUTIONS", "TELLERS", "VERDICTS", "refused", "unknown"]
 
 #: What a verdict says to somebody who is not from the field.
 VERDICTS = {
@@ -198,6 +198,10 @@ def _disapproved(body: Body, by: str) -> str:
     return f"{by} rejected {_subject(body)} ({_identity(body)}){_why(body)}"
 
 
+def _withdrawn(body: Body, by: str) -> str:
+    return f"{by} took back what they had said about {_subject(body)} ({_identity(body)}){_why(body)}"
+
+
 def _approval_refused(body: Body, by: str) -> str:
     why = _of(body, "why") or _of(body, "because")
     return f"The approval of {_subject(body)} by {by} was not accepted{f': {_stop(why)}' if why else '.'}"
@@ -265,7 +269,9 @@ def _accepted(body: Body, by: str) -> str:
 def _criterion(criterion: Body) -> str:
     where = f" ({_of(criterion, 'where')})" if _of(criterion, "where") else ""
     value = _of(criterion, "value", "not measured")
-    return f"{_name(criterion, 'name', 'a criterion')}{where} {value}, limit {_of(criterion, 'limit', 'not named')}"
+    unit = f" {_of(criterion, 'unit')}" if _of(criterion, "unit") and _of(criterion, "value") else ""
+    name = _name(criterion, "name", "a criterion")
+    return f"{name}{where} {value}{unit}, limit {_of(criterion, 'limit', 'not named')}"
 
 
 def _watch_started(body: Body, by: str) -> str:
@@ -275,7 +281,19 @@ def _watch_started(body: Body, by: str) -> str:
 
 
 def _sampled(body: Body, _: str) -> str:
-    return f"Watching: {_of(body, 'values', 'nothing could be measured')}."
+    values = body.get("values")
+    seen = [
+        f"{str(name).replace('_', ' ')} {_reading(value)}"
+        for name, value in (values if isinstance(values, dict) else {}).items()
+    ]
+    return f"Watching: {', '.join(seen) or 'nothing could be measured'}."
+
+
+def _reading(value: object) -> str:
+    if not isinstance(value, dict):
+        return _text(value) or "not measured"
+    status = f" ({_of(value, 'status')})" if _of(value, "status") else ""
+    return f"{_of(value, 'value', 'not measured')}{status}"
 
 
 def _held(body: Body, _: str) -> str:
@@ -368,6 +386,7 @@ TELLERS: dict[str, Teller] = {
     "decision.made": _decided,
     "approval.given": _approved,
     "approval.rejected": _disapproved,
+    "approval.withdrawn": _withdrawn,
     "approval.refused": _approval_refused,
     "evidence.taken": _evidence,
     "action.tried": _tried,
@@ -386,38 +405,3 @@ TELLERS: dict[str, Teller] = {
     "compliance.answered": _answered,
     "risk.assessed": _assessed,
 }
-
-_TONES = {
-    "run.failed": "bad",
-    "approval.given": "good",
-    "approval.rejected": "bad",
-    "approval.refused": "bad",
-    "rollout.held": "bad",
-    "rollout.released": "good",
-    "update.failed": "warn",
-    "update.sent": "good",
-    "incident.opened": "info",
-    "incident.acknowledged": "good",
-    "incident.closed": "good",
-    "incident.reopened": "warn",
-    "severity.set": "warn",
-    "status.set": "warn",
-    "action.started": "info",
-    "action.explained": "warn",
-    "decision.made": "info",
-}
-
-_TONE_OF_VERDICT = {"healthy": "good", "genuine": "bad", "infrastructure": "bad"}
-
-
-def tone_of(kind: str, body: Body) -> str:
-    """Return how a page marks an entry."""
-    if kind == "run.finished":
-        return _TONE_OF_VERDICT.get(str(body.get("verdict")), "warn")
-    if kind == "action.finished":
-        return "info" if body.get("outcome") == "done" else "bad"
-    if kind in ("action.verified", "acceptance.measured"):
-        return "good" if body.get("held", body.get("met")) is True else "bad"
-    if kind.endswith(".refused"):
-        return "bad"
-    return _TONES.get(kind, "none")

@@ -12,13 +12,13 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rbnb.incidents import sentences
 from rbnb.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from rbnb.ledger import Entry
@@ -66,6 +66,43 @@ def tell_one(entry: Entry) -> Moment:
     if teller is None:
         teller = sentences.refused if entry.kind.endswith(".refused") else sentences.unknown(entry.kind)
     text = visible(teller(entry.body, visible(entry.by, 80)), 3000)
-    tone = sentences.tone_of(entry.kind, entry.body)
+    tone = _tone_of(entry.kind, entry.body)
     known = known or entry.kind.endswith(".refused")
     return Moment(entry.seq, entry.at, visible(entry.by, 80), entry.kind, text, tone, known, entry.clock_stepped_back)
+
+
+_TONES = {
+    "run.failed": "bad",
+    "approval.given": "good",
+    "approval.rejected": "bad",
+    "approval.refused": "bad",
+    "approval.withdrawn": "warn",
+    "rollout.held": "bad",
+    "rollout.released": "good",
+    "update.failed": "warn",
+    "update.sent": "good",
+    "incident.opened": "info",
+    "incident.acknowledged": "good",
+    "incident.closed": "good",
+    "incident.reopened": "warn",
+    "severity.set": "warn",
+    "status.set": "warn",
+    "action.started": "info",
+    "action.explained": "warn",
+    "decision.made": "info",
+}
+
+_TONE_OF_VERDICT = {"healthy": "good", "genuine": "bad", "infrastructure": "bad"}
+
+
+def _tone_of(kind: str, body: Mapping[str, Any]) -> str:
+    """Return how a page marks an entry."""
+    if kind == "run.finished":
+        return _TONE_OF_VERDICT.get(str(body.get("verdict")), "warn")
+    if kind == "action.finished":
+        return "info" if body.get("outcome") == "done" else "bad"
+    if kind in ("action.verified", "acceptance.measured"):
+        return "good" if body.get("held", body.get("met")) is True else "bad"
+    if kind.endswith(".refused"):
+        return "bad"
+    return _TONES.get(kind, "none")

@@ -25,7 +25,7 @@ Rules:
   times of `UNGRADED` hold.
 - Closing ends everything but the review and what the law demands; a false alarm and a duplicate need no review. An
   incident in which every run found the model healthy, and in which nobody has done anything, demands nothing.
-- An update that could not be sent informs nobody and counts for nothing.
+- An update that was to be sent and did not arrive informs nobody and counts for nothing.
 """
 
 from __future__ import annotations
@@ -94,12 +94,15 @@ class Due:
         What does it.
     source
         Where the time comes from.
+    as_of
+        The time at which this was so.
     """
 
     incident: str
     what: str
     due: datetime
     status: Literal["due", "overdue", "done", "late", "dropped"]
+    as_of: datetime
     done: datetime | None = None
     whom: str = ""
     command: str = ""
@@ -111,20 +114,20 @@ class Due:
         return self.status in ("due", "overdue")
 
 
-def remaining(item: Due, now: datetime) -> str:
+def remaining(item: Due) -> str:
     """Say how long is left, or for how long it has been overdue.
 
     Examples
     --------
     >>> from datetime import UTC, datetime
     >>> noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    >>> remaining(Due("INC-20261122-01", "contain", noon, "overdue"), noon.replace(minute=4))
+    >>> remaining(Due("INC-20261122-01", "contain", noon, "overdue", as_of=noon.replace(minute=4)))
     'overdue by 4 min'
     """
     if not item.is_open:
         return f"{item.status} {format_time(item.done)}" if item.done else item.status
-    length = format_duration(item.due - now)
-    return f"overdue by {length}" if item.due < now else f"in {length}"
+    length = format_duration(item.due - item.as_of)
+    return f"overdue by {length}" if item.status == "overdue" else f"in {length}"
 
 
 def open_items(items: Iterable[Due]) -> list[Due]:
@@ -189,7 +192,7 @@ def _due(
         status = "late" if done > due else "done"
     elif dropped:
         status = "dropped"
-    return Due(state.incident, what, due, status, done, whom, command, source)
+    return Due(state.incident, what, due, status, now, done, whom, command, source)
 
 
 class _Round:
@@ -282,22 +285,15 @@ def _is_review(entry: Entry) -> bool:
 def _updates(entries: Iterable[Entry]) -> list[datetime]:
     """Return when others than the responders were informed, in order.
 
-    An update that was written counts, because people also pass it on by hand; one that was to be sent and could not
-    be does not, until it is sent.
+    An update that was only written counts, because people also pass it on by hand; one that was to be sent counts
+    when it was.
     """
-    informed: list[datetime] = []
-    on_its_way: dict[str, datetime] = {}
-    for entry in entries:
-        audience = str(entry.body.get("audience", ""))
-        if audience in _NOT_TOLD:
-            continue
-        if entry.kind == "update.written":
-            on_its_way[audience] = entry.at
-        if entry.kind in ("update.written", "update.sent"):
-            informed.append(entry.at)
-        elif entry.kind == "update.failed" and (lost := on_its_way.pop(audience, None)) in informed:
-            informed.remove(lost)
-    return informed
+    return [
+        entry.at
+        for entry in entries
+        if entry.kind == "update.sent" or (entry.kind == "update.written" and not entry.body.get("to_send"))
+        if entry.body.get("audience") not in _NOT_TOLD
+    ]
 
 
 def timers_of(state: State, places: Places, now: datetime, *, extra: Iterable[ExtraDue] = ()) -> list[Due]:

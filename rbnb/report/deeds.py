@@ -10,7 +10,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from rbnb.report.words import NOTHING, number, text_of, time_tag, word
+from rbnb.report.words import NOTHING, number, share, text_of, time_tag, word
 from rbnb.text import one_line, visible
 from rbnb.times import format_time
 
@@ -36,6 +36,12 @@ _ATTEMPTS = {
     "interrupted": ("■", "bad", "interrupted"),
     "not_done": ("–", "none", "not done, as a person found"),
     "rolled_back": ("↺", "none", "taken back"),
+}
+_APPROVALS = {
+    "approval.given": ("✓", "good", "approved"),
+    "approval.rejected": ("✕", "bad", "rejected"),
+    "approval.withdrawn": ("–", "none", "taken back"),
+    "approval.refused": ("■", "bad", "not accepted"),
 }
 _APPLIES = {
     "yes": ("●", "info", "applies"),
@@ -71,7 +77,7 @@ def read_deeds(state: State, now: datetime | None) -> Plain:
     of = _ByKind(state)
     return {
         "decisions": [_decision(entry) for entry in of("decision.made")],
-        "approvals": [_approval(entry, now) for entry in of("approval.given", "approval.rejected", "approval.refused")],
+        "approvals": [_approval(entry, now) for entry in of(*_APPROVALS)],
         "refusals": len([entry for entry in state.entries if entry.kind.endswith(".refused")]),
         "evidence": [_evidence(entry) for entry in of("evidence.taken")],
         "attempts": [_attempt(attempt, state) for attempt in state.attempts],
@@ -122,26 +128,19 @@ def _decision(entry: Entry) -> Plain:
 
 
 def _approval(entry: Entry, now: datetime | None) -> Plain:
-    body, kind = entry.body, entry.kind.removeprefix("approval.")
+    body = entry.body
     expires = time_tag(body.get("expires_at"), short=True)
-    is_over = bool(now and expires["iso"] and expires["iso"] < format_time(now))
     verified = body.get("identity") == "verified"
-    states = {
-        "given": mark("✓", "good", "approved"),
-        "rejected": mark("✕", "bad", "rejected"),
-        "refused": mark("■", "bad", "not accepted"),
-    }
+    identity = ("✓", "good", "verified by signature") if verified else ("○", "warn", "asserted, not proved")
     return _who_and_when(entry) | {
         "subject": word(body.get("subject") or NOTHING),
-        "state": states[kind],
-        "identity": mark("✓", "good", "verified by signature")
-        if verified
-        else mark("○", "warn", "asserted, not proved"),
+        "state": mark(*_APPROVALS[entry.kind]),
+        "identity": mark(*identity),
         "key": visible(body.get("key") or "", 120) if verified else "",
         "plan": text_of(body.get("plan"), 80),
         "plan_short": one_line(text_of(body.get("plan"), 80), 24),
         "expires": expires,
-        "expired": is_over,
+        "expired": bool(now and expires["iso"] and expires["iso"] < format_time(now)),
         "because": visible(body.get("because") or body.get("why") or "", 2000),
     }
 
@@ -232,19 +231,34 @@ def _acceptance(state: State) -> Plain | None:
 
 
 def _criterion(criterion: Mapping[str, Any]) -> Plain:
-    interval, value = criterion.get("interval"), criterion.get("value")
-    ends = [number(end) for end in interval] if isinstance(interval, (list, tuple)) and len(interval) == 2 else []
-    met = criterion.get("met") is True
+    interval, unit = criterion.get("interval"), criterion.get("unit")
+    ends = (
+        [_valued(end, unit) for end in interval] if isinstance(interval, (list, tuple)) and len(interval) == 2 else []
+    )
+    source = [criterion.get(key) for key in ("source", "runbook", "scenario")]
+    outcome = "met" if criterion.get("met") is True else str(criterion.get("outcome") or "missed")
     return {
         "name": word(criterion.get("name") or NOTHING),
         "where": visible(criterion.get("where") or "everywhere", 120),
-        "value": "not measured" if value is None else number(value),
+        "value": "not measured" if criterion.get("value") is None else _valued(criterion["value"], unit),
+        "before": _valued(criterion["before"], unit) if criterion.get("before") is not None else "",
         "interval": " to ".join(ends),
         "limit": text_of(criterion.get("limit"), 120),
-        "source": text_of(criterion.get("source"), 200),
+        "source": " · ".join(text_of(part, 200) for part in source if part),
+        "why": visible(criterion.get("why") or "", 300),
         "n": number(criterion.get("n")),
-        "state": mark("✓", "good", "met") if met else mark("■", "bad", "not met"),
+        "state": mark(*_CRITERIA.get(outcome, ("■", "bad", "not met"))),
     }
+
+
+_CRITERIA = {"met": ("✓", "good", "met"), "undefined": ("?", "warn", "cannot be told")}
+
+
+def _valued(value: object, unit: object) -> str:
+    """Write a number in its unit."""
+    if unit == "share":
+        return share(value)
+    return f"{number(value)} {visible(unit, 20)}".strip() if unit else number(value)
 
 
 def _watching(state: State, of: _ByKind) -> Plain | None:
@@ -258,9 +272,20 @@ def _watching(state: State, of: _ByKind) -> Plain | None:
             for e in started[-3:]
         ],
         "samples": len(samples),
-        "last": text_of(mapping(last.body.get("values")), 1000) if last else "",
+        "last": _sample(last) if last else "",
         "held": visible(state.held, 1000),
     }
+
+
+def _sample(entry: Entry) -> str:
+    values = mapping(entry.body.get("values"))
+    shown = [
+        f"{word(name)} {text_of(seen.get('value'))} ({text_of(seen.get('status'), 40)})"
+        if isinstance(seen, dict)
+        else f"{word(name)} {text_of(seen, 80)}"
+        for name, seen in values.items()
+    ]
+    return visible(", ".join(shown) or NOTHING, 1000)
 
 
 def _update(entry: Entry) -> Plain:

@@ -112,8 +112,8 @@ def read_incident(state: State, record: Mapping[str, Any], timers: Sequence[Due]
         "answers": _answers(state, record, band["overdue"]),
         "examined": _examined(state) if isinstance(record.get("plain"), dict) else None,
         "people": _people(state, context),
-        "timers": [_timer(item, now) for item in timers if item.is_open],
-        "past_timers": [_timer(item, now) for item in timers if not item.is_open],
+        "timers": [_timer(item) for item in timers if item.is_open],
+        "past_timers": [_timer(item) for item in timers if not item.is_open],
         "quiet": is_quiet(state),
         "ungraded": UNGRADED if not state.severity else "",
         "severity_because": visible(state.severity_because, 1000),
@@ -297,9 +297,9 @@ def _people(state: State, context: Mapping[str, Any]) -> list[Plain]:
     return [{"label": label, "text": visible(text, 300)} for label, text in rows if text]
 
 
-def _timer(item: Due, now: datetime | None) -> Plain:
+def _timer(item: Due) -> Plain:
     sign, tone, text = _TIMERS[item.status]
-    left = remaining(item, now) if now and item.is_open else ""
+    left = remaining(item) if item.is_open else ""
     return {
         "what": visible(item.what[:1].upper() + item.what[1:], 160),
         "due": time_tag(format_time(item.due), short=True),

@@ -1,11 +1,144 @@
-"""The incident's course: acknowledge, assign, grade, move, close, and what is due."""
+"""The incident's course: acknowledge, assign, grade, move, close, what is due across all incidents, and the story."""
 
 from __future__ import annotations
 
-from rbnb.workspace.base import Base
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["Lifecycle"]
+from rbnb.errors import IntegrityError, RefusedError
+from rbnb.incidents import Incident, find_incidents
+from rbnb.workspace.pages import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rbnb.incidents import Actor, State
+    from rbnb.incidents.approvals import Standing
+    from rbnb.incidents.course import Step
+    from rbnb.incidents.timeline import Moment
+    from rbnb.incidents.timers import Due
+
+__all__ = ["DueList", "Lifecycle"]
 
 
-class Lifecycle(Base):
+@dataclass(frozen=True, slots=True)
+class DueList:
+    """What is to be done across all incidents, soonest first, and the incidents of which nobody can say it."""
+
+    items: tuple[Due, ...]
+    damaged: tuple[str, ...]
+
+    @property
+    def overdue(self) -> tuple[Due, ...]:
+        """What should have been done by now."""
+        return tuple(item for item in self.items if item.status == "overdue")
+
+
+class Lifecycle(Pages):
     """The incident's course: acknowledge, assign, grade, move, close, and what is due."""
+
+    def acknowledge(self, name: str) -> Step:
+        """Put on record that somebody is looking at an incident; see `rbnb.incidents.course.acknowledge`."""
+        from rbnb.incidents import course
+
+        return self._take(name, course.acknowledge)
+
+    def assign(self, name: str, role: str, person: str) -> Step:
+        """Give somebody a role in an incident; see `rbnb.incidents.course.assign`."""
+        from rbnb.incidents import course
+
+        return self._take(name, lambda incident: course.assign(incident, role, person))
+
+    def set_severity(self, name: str, level: str, because: str) -> Step:
+        """Set how bad an incident is; see `rbnb.incidents.course.set_severity`."""
+        from rbnb.incidents import course
+
+        return self._take(name, lambda incident: course.set_severity(incident, level, because))
+
+    def set_status(self, name: str, status: str, because: str) -> Step:
+        """Say by hand how far an incident has come; see `rbnb.incidents.course.set_status`."""
+        from rbnb.incidents import course
+
+        return self._take(name, lambda incident: course.set_status(incident, status, because))
+
+    def close(self, name: str, resolution: str, because: str, *, of: str = "") -> Step:
+        """Close an incident; see `rbnb.incidents.closing.close`.
+
+        Parameters
+        ----------
+        of
+            For a duplicate, the incident that goes on.
+        """
+        from rbnb.incidents import closing
+
+        def take(incident: Incident) -> Step:
+            def other(named: str) -> State:
+                return self.incident(named).state()
+
+            def consult(state: State, plan: str, actor: Actor) -> closing.Consent:
+                return self._consent(incident, state, plan, actor.id)
+
+            return closing.close(incident, resolution, because, of=of, other=other, consult=consult)
+
+        return self._take(name, take)
+
+    def reopen(self, name: str, because: str) -> Step:
+        """Open a closed incident again; see `rbnb.incidents.course.reopen`."""
+        from rbnb.incidents import course
+
+        return self._take(name, lambda incident: course.reopen(incident, because))
+
+    def _take(self, name: str, take: Callable[[Incident], Step]) -> Step:
+        """Take a step and write the page anew; also where it was refused, because that is on the ledger."""
+        try:
+            step = take(self.incident(name))
+        except RefusedError:
+            self.write_incident_page(name)
+            raise
+        if step.new:
+            self.write_incident_page(name)
+        return step
+
+    def _consent(self, incident: Incident, state: State, plan: str, closer: str) -> Standing:
+        """Return what the approvals of closing without acceptance come to; at least one other person is asked."""
+        from rbnb.incidents.approval_rules import load_approval_rules, rule_for
+        from rbnb.incidents.approvals import standing
+        from rbnb.incidents.closing import CLOSE
+
+        rules = load_approval_rules(self.places.policy_file("approvals"))
+        rule = rule_for(rules, state.environment or "production", state.severity, "", CLOSE, at_least=1)
+        return standing(
+            state.entries,
+            CLOSE,
+            plan,
+            rule,
+            requester=closer,
+            executor=closer,
+            now=self.clock(),
+            directory=incident.directory,
+        )
+
+    def due(self) -> DueList:
+        """Return what is to be done across all incidents, soonest first; a damaged one hides no other.
+
+        Raises
+        ------
+        LedgerError
+            If the folder of reports cannot be read.
+        """
+        from rbnb.incidents.timers import open_items
+
+        items: list[Due] = []
+        damaged: list[str] = []
+        for name in find_incidents(self.places.reports):
+            try:
+                items += self._timers(Incident(self.places.reports / name, self.clock, self.places).state())
+            except IntegrityError:
+                damaged.append(name)
+        return DueList(tuple(open_items(items)), tuple(damaged))
+
+    def timeline(self, name: str) -> list[Moment]:
+        """Return an incident's story: every entry of its ledger in a sentence, in order."""
+        from rbnb.incidents.timeline import tell
+
+        return tell(self.incident(name).state().entries)

@@ -12,7 +12,7 @@ from rbnb.case.stages.deciding import (
 )
 from rbnb.case.stages.findings import branch_table, finding_table, for_and_against, referral_notes, verdict_facts
 from rbnb.case.stages.governance import governance
-from rbnb.case.stages.header import header_facts, links, responsibility_facts
+from rbnb.case.stages.header import header_facts, links, responsibility_facts, standing_views
 from rbnb.case.stages.learning import learning
 from rbnb.case.stages.remediation import monitoring, remediation
 from rbnb.case.stages.reproducing import material_table, rerun_commands, window_facts
@@ -39,6 +39,7 @@ __all__ = [
     "rerun_commands",
     "responsibility_facts",
     "standing_line",
+    "standing_views",
     "verdict_facts",
     "ways_to_decide",
     "window_facts",

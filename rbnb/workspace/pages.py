@@ -1,0 +1,88 @@
+"""The incident's page, written anew whenever its ledger has grown.
+
+A part of the workspace that changes an incident is a `Pages` and calls `write_incident_page` when it has. Rule: what
+was recorded stands, whether or not the page could be written; a page that could not is a warning, never an error.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from rbnb.errors import NotFoundError, RbnbError
+from rbnb.record import write_atomically
+from rbnb.workspace.base import Base
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rbnb.incidents import State
+    from rbnb.incidents.timers import Due
+
+__all__ = ["PAGE", "Pages"]
+
+#: The incident's page, in its folder.
+PAGE = "incident.html"
+
+#: How often a page is written again because somebody else recorded something meanwhile.
+_AGAIN = 8
+
+_log = logging.getLogger(__name__)
+
+
+class Pages(Base):
+    """What is due in an incident, and its page."""
+
+    def timers(self, name: str) -> list[Due]:
+        """Return everything that is or was due in an incident, soonest first."""
+        return self._timers(self.incident(name).state())
+
+    def _timers(self, state: State) -> list[Due]:
+        from rbnb.incidents.timers import timers_of
+
+        return timers_of(state, self.places, state.now(self.clock))
+
+    def write_incident_page(self, name: str) -> Path | None:
+        """Write an incident's page anew, and return where; a failure is logged as a warning, and None.
+
+        Where somebody else records something meanwhile it is written once more, so that the last page to be
+        written never tells less than the ledger held.
+        """
+        incident = self.incident(name)
+        path = incident.folder / PAGE
+        try:
+            for _ in range(_AGAIN):
+                state = incident.state()
+                write_atomically(path, self._incident_page(state))
+                if len(incident.ledger.entries()) == len(state.entries):
+                    break
+        except (OSError, RbnbError) as error:
+            why = getattr(error, "message", "") or getattr(error, "strerror", "") or type(error).__name__
+            _log.warning("the page of %s could not be written (%s); the ledger holds what was done", name, why)
+            return None
+        return path
+
+    def _incident_page(self, state: State) -> str:
+        from rbnb.report.incident import render_incident
+
+        try:
+            record = self.record(state.incident)
+        except NotFoundError:
+            record = {}
+        return render_incident(state, record, timers=self._timers(state), context=self._page_context(state))
+
+    def _page_context(self, state: State) -> dict[str, Any]:
+        try:
+            model = self.model(state.model)
+        except RbnbError:  # the page says that nothing more is known of the model
+            return {"now": state.now(self.clock)}
+        return {
+            "now": state.now(self.clock),
+            "model": {
+                "title": model.description,
+                "version": model.version,
+                "owner": model.owner,
+                "on_call": model.on_call.rotation if model.on_call else "",
+            },
+            "links": model.links,
+        }

@@ -8,6 +8,7 @@ next one comes.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from jinja2 import Template
 
     from rbnb.communication.audiences import Audience, Communication
     from rbnb.communication.story import Story
@@ -232,19 +235,10 @@ def _groups(story: Story, table: Communication, *, may_hear_big: bool) -> Iterab
 
 
 def _filled(template: Path, facts: Mapping[str, Any], audience: str) -> str:
-    from jinja2 import StrictUndefined, TemplateError, UndefinedError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2 import TemplateError, UndefinedError
 
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined,
-        finalize=_escaped,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=False,
-        autoescape=False,
-    )
     try:
-        text = environment.from_string(template.read_text(encoding="utf-8")).render(facts)
+        text = _compiled(template.read_text(encoding="utf-8")).render(facts)
     except UndefinedError as error:
         why = f"{error.message}: {audience} may not hear it by communication.yaml, or there is no such fact"
         raise ConfigError(template, "", why, hint="docs/communication.md lists the facts and their levels") from None
@@ -253,6 +247,18 @@ def _filled(template: Path, facts: Mapping[str, Any], audience: str) -> str:
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise ConfigError(template, "", f"is no text that can be filled: {error}") from None
     return _tidy(text, template)
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(source: str) -> Template:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    # no HTML is made here: `finalize` escapes for Markdown
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, finalize=_escaped, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    return environment.from_string(source)
 
 
 def _escaped(value: object) -> object:

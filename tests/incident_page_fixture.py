@@ -16,6 +16,11 @@ NAME = "INC-20261122-01"
 PLAN = "sha256:" + "5e" * 32
 ARGV = ["kubectl", "-n", "fraud", "patch", "virtualservice", "fraud-v3", "--type", "json", "-p",
         '[{"op": "replace", "path": "/spec/http/0/route/1/weight", "value": 0}]']  # fmt: skip
+STEPS = {
+    "execute": {"text": "the weight is 0", "argv": ARGV},
+    "verify": {"text": "zone b gets nothing", "display": "kubectl -n fraud get virtualservice fraud-v3 -o json"},
+    "rollback": None,
+}
 RUN = {"run": "01-latency_spike", "model": "fraud-v3", "template": {"name": "latency_spike"}}
 ACT = {"attempt": 1, "action": "shift_traffic", "way": "execute", "plan": PLAN}
 RECORD = {
@@ -72,7 +77,7 @@ STORY = [
                             "expires_at": "2026-11-22T13:13:00Z", "because": "capacity checked"}, "cleo"),
     (14, "evidence.taken", {"files": [{"path": "snapshots/01/requests.parquet", "bytes": 182044, "sha256": "ef" * 32}],
                             "because": "before the first containment"}, "ada"),
-    (15, "action.started", {**ACT, "host": "ops-1", "steps": [{"name": "execute", "argv": ARGV}],
+    (15, "action.started", {**ACT, "host": "ops-1", "steps": STEPS,
                             "snapshot": {"values": {"weight_a": 34, "weight_b": 33, "weight_c": 33}}}, "ada"),
     (15.2, "action.finished", {**ACT, "outcome": "done", "exit": 0, "seconds": 1.84,
                                "output": {"path": "actions/01/output.txt"}}, "ada"),

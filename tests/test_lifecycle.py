@@ -14,6 +14,8 @@ from lifecycle_fixture import NOON, PEOPLE, after
 from rbnb.cli import main
 from rbnb.errors import NotFoundError, RefusedError, UsageError
 from rbnb.incidents import open_incident
+from rbnb.incidents.closing import CLOSE, matter_of_closing
+from rbnb.incidents.consenting import Said, approve
 from rbnb.workspace import Workspace
 
 RBNB = Path(sys.executable).with_name("rbnb")
@@ -216,8 +218,11 @@ def test_nothing_is_closed_while_an_action_runs_or_is_unexplained(team):
     team.record("acceptance.measured", MET)
     team.record("action.started", ACT)
     no = refused(team, lambda: team.by("ada").close(team.name, "genuine_fixed", "x"))
-    assert "shift_traffic was started" in no.message
-    assert "no end is on record" in no.message
+    assert "of shift_traffic (attempt 1, started 2026-11-22T12:00:00Z) no end is on record" in no.message
+    team.record("action.finished", {**ACT, "outcome": "timed_out"})
+    no = refused(team, lambda: team.by("ada").close(team.name, "genuine_fixed", "x"))
+    assert "nobody has said whether it took effect" in no.message
+    assert f"rbnb explain {team.name} 1 --done" in no.hint
     team.record("action.explained", {"attempt": 1, "what": "not_done", "because": "no trace"})
     no = refused(team, lambda: team.by("ada").close(team.name, "genuine_fixed", "x"))
     assert "something was done since acceptance was met" in no.message
@@ -242,6 +247,57 @@ def test_without_acceptance_closing_says_exactly_what_is_missing(team):
     team.record("acceptance.measured", {"met": False})
     no = refused(team, lambda: team.by("ada").close(team.name, "false_alarm", "a test"))
     assert "not met" in no.message
+
+
+def approve_closing(team, person, minutes=0):
+    """Approve closing without acceptance, as `rbnb approve INC close` does."""
+    incident = team.by(person, minutes).incident(team.name)
+    return approve(incident, Said(CLOSE, matter_of_closing, "I looked at it"))
+
+
+def test_without_acceptance_somebody_else_lets_it_pass(team):
+    """An approver who is not the closer; who that was is on record with the digest of what was approved."""
+    with pytest.raises(RefusedError):
+        approve_closing(team, "ben")
+    approve_closing(team, "cleo", 5)
+    step = team.by("ada", 6).close(team.name, "false_alarm", "a test of the pager")
+    assert (step.entry.body["accepted"], step.entry.body["exception_by"]) == (False, "cleo")
+    assert step.entry.body["plan"].startswith("sha256:")
+
+
+def test_who_closes_does_not_count_as_the_one_who_lets_it_pass(team):
+    """Commander and approver in one person is one person."""
+    approve_closing(team, "ada", 1)
+    no = refused(team, lambda: team.by("ada", 2).close(team.name, "false_alarm", "a test"))
+    assert "1 more from" in no.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "stands"),
+    [
+        ("run.finished", {"run": "02-data_drift", "verdict": "genuine"}, False),
+        ("decision.made", {"choice": "none"}, False),
+        ("acceptance.measured", {"met": False}, False),
+        ("observation.recorded", {"text": "all calm"}, True),
+        ("update.written", {"audience": "stakeholders"}, True),
+    ],
+)
+def test_an_approval_of_closing_is_of_the_incident_as_it_stood(team, kind, body, stands):
+    """What changes the case afterwards voids it; talk about it does not."""
+    approve_closing(team, "cleo", 1)
+    team.record(kind, body)
+    if stands:
+        assert team.by("ada", 2).close(team.name, "false_alarm", "a test").new
+    else:
+        refused(team, lambda: team.by("ada", 2).close(team.name, "false_alarm", "a test"))
+
+
+def test_an_expired_approval_of_closing_never_revives(team):
+    """Also when the clock goes back to before it expired."""
+    approve_closing(team, "cleo", 1)
+    for minutes in (24 * 60, 2):
+        no = refused(team, lambda minutes=minutes: team.by("ada", minutes).close(team.name, "false_alarm", "x"))
+        assert "expired" in no.message
 
 
 def test_a_duplicate_names_the_other_incident(team):

@@ -15,45 +15,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rbnb.errors import NotFoundError, UsageError
+from rbnb.incidents.consenting import Matter, standing_of
 from rbnb.incidents.course import NotNowError, Step, reason, take_step
 from rbnb.incidents.sentences import RESOLUTIONS
 from rbnb.times import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from rbnb.incidents import Actor, Incident, State
 
-__all__ = ["CLOSE", "Consent", "close", "close_plan"]
+__all__ = ["CLOSE", "close", "close_plan", "matter_of_closing"]
 
 #: The subject that an approval of closing without acceptance carries.
 CLOSE = "close"
 
+#: An attempt of which nobody knows whether it took effect.
+_UNEXPLAINED = ("interrupted", "failed", "timed_out")
 #: The kinds of entry that change what closing would mean; the others are talk about the case.
 _CHANGES_THE_CASE = (
     "incident.opened", "incident.reopened", "run.finished", "run.failed", "severity.set", "status.set", "decision.made",
     "action.started", "action.finished", "action.verified", "action.explained", "acceptance.measured",
     "rollout.held", "rollout.released",
 )  # fmt: skip
-
-
-class Consent(Protocol):
-    """What the approvals of closing come to."""
-
-    @property
-    def met(self) -> bool:
-        """Whether they suffice."""
-
-    @property
-    def missing(self) -> str:
-        """What is missing, in words."""
-
-    @property
-    def by(self) -> Sequence[str]:
-        """Who gave them."""
 
 
 def close_plan(state: State) -> str:
@@ -69,15 +56,17 @@ def close_plan(state: State) -> str:
     return f"sha256:{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}"
 
 
-def close(
-    incident: Incident,
-    resolution: str,
-    because: str,
-    *,
-    of: str = "",
-    other: Callable[[str], State],
-    consult: Callable[[State, str, Actor], Consent],
-) -> Step:
+def matter_of_closing(state: State) -> Matter:
+    """Return what is put to approval when an incident is to be closed without acceptance; somebody always is asked.
+
+    Who counts as executor is said when it is weighed: whoever closes.
+    """
+    # What does not say where it is counts as the strictest place there is.
+    environment = state.environment or "production"
+    return Matter(CLOSE, close_plan(state), "", environment, state.severity, "", way=CLOSE, at_least=1)
+
+
+def close(incident: Incident, resolution: str, because: str, *, of: str = "", other: Callable[[str], State]) -> Step:
     """Close an incident.
 
     Parameters
@@ -90,8 +79,6 @@ def close(
         For a duplicate, the incident that goes on.
     other
         Returns the state of another incident; raises NotFoundError where there is none.
-    consult
-        Returns what the approvals of closing come to.
 
     Raises
     ------
@@ -115,7 +102,7 @@ def close(
             raise NotNowError(f"{of} was closed as a duplicate of this one", hint=f"one must go on: rbnb reopen {of} …")
         body: dict[str, Any] = {"resolution": resolution, "because": told, "accepted": state.accepted}
         body |= {"of": of} if of else {}
-        return "incident.closed", body | _exception(state, actor, consult)
+        return "incident.closed", body | _exception(incident, state, actor)
 
     return take_step(incident, "close", make, subject=resolution)
 
@@ -138,11 +125,18 @@ def _check_at_rest(state: State) -> None:
     """Refuse while something runs, is unexplained, or is on hold."""
     name = state.incident
     for attempt in state.attempts:
+        what = f"the rollback of {attempt.action}" if attempt.way == "rollback" else attempt.action
+        about = f"{what} (attempt {attempt.id}, started {format_time(attempt.started)})"
         if attempt.status == "running":
-            what = f"the rollback of {attempt.action}" if attempt.way == "rollback" else attempt.action
             raise NotNowError(
-                f"{what} was started at {format_time(attempt.started)} (attempt {attempt.id}), and no end is on record",
+                f"of {about} no end is on record",
                 hint=f"wait for it; if it was cut off, this says what to do: rbnb act {name} {attempt.action}",
+            )
+        if attempt.status in _UNEXPLAINED:
+            ended = attempt.status.replace("_", " ")
+            raise NotNowError(
+                f"{about} {ended}, and nobody has said whether it took effect",
+                hint=f'look, then: rbnb explain {name} {attempt.id} --done (or --not-done) --because "…"',
             )
     if state.held:
         raise NotNowError(
@@ -150,17 +144,18 @@ def _check_at_rest(state: State) -> None:
         )
 
 
-def _exception(state: State, actor: Actor, consult: Callable[[State, str, Actor], Consent]) -> dict[str, Any]:
+def _exception(incident: Incident, state: State, actor: Actor) -> dict[str, Any]:
     """Return what the entry says of an exception: nothing, if acceptance was met."""
     if state.accepted:
         return {"exception_by": None}
-    plan = close_plan(state)
-    consent = consult(state, plan, actor)
+    matter = matter_of_closing(state)
+    consent = standing_of(incident, state, matter, actor.id)
     if not consent.met:
+        ignored = f" ({'; '.join(consent.why_not)})" if consent.why_not else ""
         raise NotNowError(
-            f"{_acceptance(state)}; closing without it needs {consent.missing}", hint=_ways(state.incident)
+            f"{_acceptance(state)}; closing without it needs {consent.missing}{ignored}", hint=_ways(state.incident)
         )
-    return {"exception_by": ", ".join(consent.by), "plan": plan}
+    return {"exception_by": ", ".join(consent.by), "plan": matter.plan}
 
 
 def _acceptance(state: State) -> str:

@@ -154,9 +154,8 @@ def _evidence(entry: Entry) -> Plain:
 
 
 def _attempt(attempt: Attempt, state: State) -> Plain:
-    verified = _verification(attempt.id, state)
-    ended = attempt.ended
-    body = attempt.body
+    ended, body = attempt.ended, attempt.body
+    done, beside = _commands(body.get("steps"), "rollback" if attempt.way == "rollback" else "execute")
     return {
         "id": attempt.id,
         "action": word(attempt.action or NOTHING),
@@ -168,12 +167,15 @@ def _attempt(attempt: Attempt, state: State) -> Plain:
         "host": text_of(body.get("host"), 120),
         "plan": text_of(body.get("plan"), 80),
         "variant": visible(body.get("variant") or "", 80),
-        "commands": [command_of(step) for step in mappings(body.get("steps"))],
+        "commands": done,
+        "beside": beside,
+        "because": visible(body.get("because") or "", 1000),
+        "seen": visible(ended.get("seen") or "", 1000),
         "snapshot": text_of(mapping(body.get("snapshot")).get("values"), 1000),
         "exit": text_of(ended.get("exit")) if ended else NOTHING,
         "seconds": number(ended.get("seconds")) if ended else NOTHING,
         "output": text_of(mapping(ended.get("output")).get("path"), 300),
-        "verified": verified,
+        "verified": _verification(attempt.id, state),
     }
 
 
@@ -196,23 +198,33 @@ def _attempt_try(entry: Entry) -> Plain:
     return _who_and_when(entry) | {
         "action": word(entry.body.get("action") or NOTHING),
         "outcome": word(entry.body.get("outcome") or NOTHING),
-        "commands": [command_of(step) for step in mappings(entry.body.get("steps"))],
+        "commands": [command_of(entry.body)] if entry.body.get("display") else [],
     }
+
+
+def _commands(steps: object, first: str) -> tuple[list[Plain], list[Plain]]:
+    """Return the commands of an attempt: those that were carried out, and those that go with them."""
+    if isinstance(steps, dict):
+        named = [(name, step) for name, step in steps.items() if isinstance(step, dict)]
+        own = [command_of(step) for name, step in named if name == first]
+        return own, [command_of({"name": name, **step}) for name, step in named if name != first]
+    return [command_of(step) for step in mappings(steps)], []
 
 
 def command_of(step: Mapping[str, Any]) -> Plain:
     """Return one step of an action as a person would type or send it, exactly as it is on record."""
-    label = " ".join(word(step[key]) for key in ("phase", "name", "title") if step.get(key))
-    argv = next((step[key] for key in ("argv", "command", "expanded") if isinstance(step.get(key), list)), None)
-    request = mapping(step.get("request")) or (step if step.get("url") else {})
-    if argv is not None:
+    label = word(step.get("name") or "")
+    argv, request = step.get("argv"), mapping(step.get("request"))
+    if step.get("display"):
+        text = str(step["display"])
+    elif isinstance(argv, list) and argv:
         text = shlex.join(str(part) for part in argv)
     elif request:
-        body = request.get("body", request.get("json"))
+        body = request.get("body")
         sent = f"\n{json.dumps(body, ensure_ascii=False, indent=1)}" if body not in (None, "") else ""
         text = f"{request.get('method', 'GET')} {request.get('url', '')}{sent}"
     else:
-        text = text_of(step.get("command") or step.get("manual") or dict(step), _LONGEST_COMMAND)
+        text = text_of(step.get("text") or dict(step), _LONGEST_COMMAND)
     return {"label": label, "text": visible(text, _LONGEST_COMMAND)}
 
 

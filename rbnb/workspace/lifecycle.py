@@ -12,8 +12,7 @@ from rbnb.workspace.pages import Pages
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rbnb.incidents import Actor, State
-    from rbnb.incidents.approvals import Standing
+    from rbnb.incidents import State
     from rbnb.incidents.course import Step
     from rbnb.incidents.timeline import Moment
     from rbnb.incidents.timers import Due
@@ -71,16 +70,10 @@ class Lifecycle(Pages):
         """
         from rbnb.incidents import closing
 
-        def take(incident: Incident) -> Step:
-            def other(named: str) -> State:
-                return self.incident(named).state()
+        def other(named: str) -> State:
+            return self.incident(named).state()
 
-            def consult(state: State, plan: str, actor: Actor) -> closing.Consent:
-                return self._consent(incident, state, plan, actor.id)
-
-            return closing.close(incident, resolution, because, of=of, other=other, consult=consult)
-
-        return self._take(name, take)
+        return self._take(name, lambda incident: closing.close(incident, resolution, because, of=of, other=other))
 
     def reopen(self, name: str, because: str) -> Step:
         """Open a closed incident again; see `rbnb.incidents.course.reopen`."""
@@ -98,25 +91,6 @@ class Lifecycle(Pages):
         if step.new:
             self.write_incident_page(name)
         return step
-
-    def _consent(self, incident: Incident, state: State, plan: str, closer: str) -> Standing:
-        """Return what the approvals of closing without acceptance come to; at least one other person is asked."""
-        from rbnb.incidents.approval_rules import load_approval_rules, rule_for
-        from rbnb.incidents.approvals import standing
-        from rbnb.incidents.closing import CLOSE
-
-        rules = load_approval_rules(self.places.policy_file("approvals"))
-        rule = rule_for(rules, state.environment or "production", state.severity, "", CLOSE, at_least=1)
-        return standing(
-            state.entries,
-            CLOSE,
-            plan,
-            rule,
-            requester=closer,
-            executor=closer,
-            now=self.clock(),
-            directory=incident.directory,
-        )
 
     def due(self) -> DueList:
         """Return what is to be done across all incidents, soonest first; a damaged one hides no other.

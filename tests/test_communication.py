@@ -13,6 +13,7 @@ from rbnb.communication import load_communication, updates_due
 from rbnb.communication.audiences import LEVEL_OF, LEVELS
 from rbnb.config import shipped
 from rbnb.errors import ConfigError, NotFoundError, RefusedError, UsageError
+from rbnb.policy import load_policy
 
 TABLE = shipped("policies") / "communication.yaml"
 AUDIENCES = ("responders", "stakeholders", "leadership", "regulators")
@@ -122,6 +123,21 @@ def test_who_does_not_know_says_so(tmp_path, one, audience):
     assert "do not know yet" in text
     assert "GREEN" not in text
     assert "no sign" not in text
+
+
+def test_why_nobody_knows_is_said_in_the_runbooks_words(tmp_path):
+    """An inconclusive run's own plain sentence is told, where it is the policy's."""
+    space = workspace(tmp_path)
+    plain = {"what": "There is too little data to say whether the model answers the same to the same.", "how_bad": ""}
+    one = inconclusive("output_inconsistency", plain=plain)
+    leaf = next(
+        name
+        for name, node in load_policy(shipped("policies") / "output_inconsistency.yaml").nodes.items()
+        if getattr(node, "plain", None) and node.plain["what"][0].text == plain["what"]
+    )
+    one["branch"][-1]["took"] = f"no → {leaf}"
+    text = told(space, incident(space, one))
+    assert f"**What we know:** We do not know yet. {plain['what']} This is not an all-clear.\n" in text
 
 
 def test_what_was_known_before_is_still_told_when_a_check_could_not_tell(tmp_path):

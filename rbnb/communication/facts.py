@@ -65,7 +65,8 @@ class Source:
         """Say what is wrong, or that it is not known, or that nothing was found."""
         story = self.story
         if story.unknown:
-            return f"We do not know yet: {story.why}. This is not an all-clear."
+            why = self.plain(story.record, "what") or f"The reason: {story.why}."
+            return f"We do not know yet. {why} This is not an all-clear."
         otherwise = self.words.trouble.get(_runbook(story.record), "Something is wrong with the model.")
         if story.verdict == "healthy":
             otherwise = "The last check found no sign of a problem of its kind."

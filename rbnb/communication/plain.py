@@ -3,8 +3,8 @@
 A record's plain sentences were filled from data: a component, a column, a group, a change. Here each sentence is laid
 over the sentence of the policy it came from, and what fills a gap leaves only if it is a number, a time, a duration,
 or one of the texts listed under ``words.said``. Everything else is withheld: left out where the sentence reads on
-without it, else replaced by a word of ours. A sentence that does not fit the policy does not leave at all. So a name
-that is not expected cannot slip through, whatever it looks like.
+without it, else replaced by a word of ours, else left out with its sentence. A text that does not fit the policy does
+not leave at all. So a name that is not expected cannot slip through, whatever it looks like.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def outside(text: str, sentences: Sequence[str], words: Words) -> str:
     told = [
         _filled(number, one, found, words) for number, one in enumerate(sentences) if found[f"s{number}"] is not None
     ]
-    return _readable(" ".join(told))
+    return _readable(" ".join(one for one in told if one))
 
 
 def _pattern(number: int, sentence: str, words: Words) -> str:
@@ -97,10 +97,14 @@ def _said(text: str) -> str:
 
 
 def _without(told: str, words: Words) -> str:
-    """Leave out what is withheld after a colon or a comma where the sentence reads on; else say it vaguely."""
+    """Leave out what is withheld after a colon or a comma where the sentence reads on; else say it vaguely.
+
+    A sentence for which there is no such word is left out whole.
+    """
     gap = f"{_WITHHELD}([^{_WITHHELD}]*){_WITHHELD}"
     told = re.sub(rf"[:,] {gap}(?=[.,;]|$)", "", told)
-    return re.sub(gap, lambda found: words.instead.get(found[1], "something the engineers know"), told)
+    told = re.sub(gap, lambda found: words.instead.get(found[1], _WITHHELD), told)
+    return " ".join(sentence for sentence in re.split(r"(?<=[.!?]) ", told) if _WITHHELD not in sentence)
 
 
 def _readable(told: str) -> str:

@@ -67,7 +67,7 @@ PROGRAM = {
 
 #: The program: a switch in a file, every call in a journal beside it. What `set` does beyond that is `extra`.
 SWITCH = """\
-#!{python}
+#!{python} -ISE
 import json, os, sys, time
 here = {here!r}
 with open(here + "/calls", "a") as calls:

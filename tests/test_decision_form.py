@@ -144,6 +144,7 @@ def test_the_form_shows_proposal_and_options_and_text_is_beside_it(session):
     assert f"rbnb decide {session.incident} shift_traffic" in outputs[1]["text/plain"]
     assert "rbnb decide" in outputs[1]["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in outputs[2]
+    assert outputs[2]["text/plain"].startswith("[form] a decision is made here")
     about = widget_of(heard)[1]["about"]
     assert (about["incident"], about["run"], about["user"]) == (session.incident, "01-latency_spike", "ada")
     assert about["proposal"]["action"] == "shift_traffic"

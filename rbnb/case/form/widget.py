@@ -45,6 +45,10 @@ class DecisionForm(anywidget.AnyWidget):
         self._answers = 0
         self.on_msg(self._answered)
 
+    def __repr__(self) -> str:
+        """Return what stands in the notebook as text, the same every time."""
+        return "[form] a decision is made here in JupyterLab; the ways to decide without it stand above"
+
     def _answered(self, _widget: object, content: object, _buffers: object) -> None:
         self._answers += 1
         # Only what is told last stays: an error that is none of ours is shown by the kernel, and said here too.

@@ -19,6 +19,7 @@ from acceptance_fixture import (
     Clock,
     add_run,
     contain,
+    run_once,
     spike,
     spike_incident,
     workspace_of,
@@ -28,7 +29,7 @@ from conftest import RBNB
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rbnb.acceptance.accepting import Bench
+from rbnb.acceptance.bench import Bench
 from rbnb.acceptance.fairness import gap_growth
 from rbnb.acceptance.fired import fresh_since
 from rbnb.acceptance.scenarios import fresh_windows, newest_part, peak_part
@@ -40,6 +41,8 @@ from rbnb.inventory import ModelFile, PeakWindow, load_model_file
 from rbnb.ledger import Ledger
 from rbnb.model import Finding, Signal, Window
 from rbnb.policy.returning import Asked, asked_of, held, held_again, worst
+from rbnb.simulate import scene
+from rbnb.simulate.faults.inconsistency import OtherThreshold
 
 HOUR = timedelta(hours=1)
 
@@ -251,6 +254,23 @@ def test_a_scenario_that_the_model_file_demands_must_have_rows(demanding):
     assert any("hold no peak hours" in line for line in tail_lines(name, measured, "x"))
 
 
+def test_a_runbook_is_measured_by_its_own_checks(tmp_path):
+    """Answers that are right again are accepted by the checks of the runbook that found them wrong."""
+    fault = OtherThreshold(onset=ONSET, end=CONTAINED, size="large")
+    wrong = scene("churn", seed=5, days=4, end=LATER, per_hour=150, faults=[fault], training_rows=600)
+    write_live(tmp_path, wrong, CONTAINED, acceptance={"windows": 1})
+    workspace = workspace_of(tmp_path, Clock())
+    incident = run_once(workspace, "output_inconsistency", "live", CONTAINED, window="6h")
+    contain(incident)
+    write_live(tmp_path, wrong, LATER, acceptance={"windows": 1})
+    workspace.clock = Clock(LATER)
+    measured, _ = workspace.accept(incident.name, window="4h")
+    checks = [one for one in measured.criteria if one.source == "check" and one.scenario == "all"]
+    assert {one.runbook for one in checks} == {"output_inconsistency"}
+    assert {one.name: one.outcome for one in checks}["decision_mismatch"] == "met"
+    assert all(one.before > 0.01 for one in checks if one.name == "decision_mismatch")
+
+
 # --- nothing is recorded that should not be
 
 
@@ -432,6 +452,16 @@ def test_a_check_that_fired_has_to_be_ok_again(finding, by_value, outcome):
     found, why = held_again(finding, by_value)
     assert found == outcome
     assert bool(why) == (outcome != "met")
+
+
+def test_rows_that_could_still_be_the_incident_are_too_few():
+    """A check whose interval still holds the value at which it fired is undefined, however good its value looks."""
+    few = Finding("flips", "", 0.0, "share", (0.0, 0.43), 5, "breach ≥ 1 %", "ok")
+    many = Finding("flips", "", 0.0, "share", (0.0, 0.05), 74, "breach ≥ 1 %", "ok")
+    outcome, why = held_again(few, few, before=0.1)
+    assert outcome == "undefined"
+    assert "too few rows" in why
+    assert held_again(many, many, before=0.1)[0] == "met"
 
 
 def test_a_warning_about_the_data_does_not_keep_a_model_out():

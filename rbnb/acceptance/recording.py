@@ -12,7 +12,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rbnb.acceptance.accepting import Bench, measure
+from rbnb.acceptance.accepting import measure
+from rbnb.acceptance.bench import Bench
 from rbnb.acceptance.fired import fresh_since
 from rbnb.errors import LedgerError, UsageError
 from rbnb.model import to_plain
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rbnb.acceptance.accepting import Criterion, Measured
+    from rbnb.acceptance.accepting import Measured
+    from rbnb.acceptance.criteria import Criterion
     from rbnb.config import Places
     from rbnb.incidents import Incident
     from rbnb.ledger import Entry

@@ -16,7 +16,8 @@ from rbnb.policy.returning import worst
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rbnb.acceptance.accepting import Criterion, Measured
+    from rbnb.acceptance.accepting import Measured
+    from rbnb.acceptance.criteria import Criterion
 
 __all__ = ["HEADS", "acceptance_rows", "head_lines", "reason_lines", "tail_lines"]
 
@@ -64,6 +65,8 @@ def _must_be(one: Criterion) -> str:
     if one.source != "check":
         return one.limit
     limits = one.limit.partition(", by the ")[0].partition(";")[0]
+    if one.met and one.why:  # a warning about the data that may stay one
+        return f"no breach: {limits}"
     return f"no longer {limits}"
 
 

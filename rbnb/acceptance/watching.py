@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from rbnb.acceptance.accepting import Bench
+from rbnb.acceptance.bench import Bench
 from rbnb.acceptance.fired import described
 from rbnb.errors import DataError, ParameterError, UsageError
 from rbnb.model import Window, to_plain

@@ -7,8 +7,8 @@ Rules:
   interval; a limit that lets a model back is held against the other end. Only the objective (latency, availability)
   is held against the number itself, because it is about the requests that were served and not about others.
 - **What was not measured is not met**, whatever a policy lets an undefined number count as.
-- A check that fired has to be ok again by the policy that judged it; that its value still reaches the limit and only
-  its interval does not is too little to say so.
+- A check that fired has to be ok again by the policy that judged it; where its value still reaches the limit and only
+  its interval does not, or the interval still holds the value at which it fired, that is too little to say so.
 """
 
 from __future__ import annotations
@@ -190,7 +190,9 @@ def _too_few(asked: Asked, signal: Signal, told: str) -> str:
     return f"too few rows to be sure: the 95 % interval is {span}; {told}"
 
 
-def held_again(finding: Finding, by_value: Finding, *, may_warn: bool = False) -> tuple[Outcome, str]:
+def held_again(
+    finding: Finding, by_value: Finding, *, before: float | None = None, may_warn: bool = False
+) -> tuple[Outcome, str]:
     """Return whether a check that fired is ok again, and why not where it is not.
 
     Parameters
@@ -199,6 +201,8 @@ def held_again(finding: Finding, by_value: Finding, *, may_warn: bool = False) -
         The signal as the policy judges it.
     by_value
         The same with its value in place of the careful end of its interval.
+    before
+        Its value when it fired: rows so few that their interval still holds it cannot tell that it is over.
     may_warn
         Whether a warning is enough: it is about the data and not the model, and was no more than that before.
     """
@@ -210,6 +214,10 @@ def held_again(finding: Finding, by_value: Finding, *, may_warn: bool = False) -
         return "not met", f"still {finding.status}"
     if by_value.status == "breach":
         return "undefined", f"{show(finding.value, finding.unit)} reaches the limit, and too few rows say it is chance"
+    low, high = finding.interval or (math.inf, -math.inf)
+    if before is not None and low <= before <= high:
+        span = f"{show(low, finding.unit)} to {show(high, finding.unit)}"
+        return "undefined", f"too few rows: the 95 % interval {span} holds {show(before, finding.unit)}, when it fired"
     return "met", ""
 
 

@@ -26,6 +26,8 @@ Key = Annotated[
     typer.Option(help="The SSH key to sign with, or the .pub of one in an agent. Default: RBNB_SSH_KEY, else none."),
 ]
 
+Undo = Annotated[bool, typer.Option("--rollback", help="It is about rolling the action back.")]
+
 
 @app.command()
 def approve(
@@ -34,16 +36,17 @@ def approve(
     because: Annotated[str, typer.Option("--because", "-b", help="Why, in a sentence.")] = "",
     key: Key = "",
     plan: Annotated[str, typer.Option(help="Approve only if this is still its digest, sha256:….")] = "",
+    rollback: Undo = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Approve an action, or closing without acceptance: it shows exactly what, and asks."""
     workspace = open_workspace()
-    shown = _look(incident, subject, as_json=as_json)
+    shown = _look(incident, subject, undo=rollback, as_json=as_json)
     if shown is not None and not yes:
         _ask(incident, subject)
     seen = plan or (shown.matter.plan if shown else "")
-    step = workspace.approve(incident, subject, because, key=key, plan=seen)
+    step = workspace.approve(incident, subject, because, key=key, plan=seen, undo=rollback)
     _say(incident, subject, step, as_json=as_json)
 
 
@@ -52,6 +55,7 @@ def reject(
     incident: Incident,
     subject: Subject,
     because: Annotated[str, typer.Option("--because", "-b", help="Why, in a sentence.")] = "",
+    rollback: Undo = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take back what you approved or rejected.")] = False,
     key: Key = "",
     as_json: AsJson = False,
@@ -59,9 +63,9 @@ def reject(
     """Reject an action, or closing: nobody can do it until you take that back, or it has changed."""
     workspace = open_workspace()
     if withdraw:
-        step = workspace.withdraw(incident, subject, because, key=key)
+        step = workspace.withdraw(incident, subject, because, key=key, undo=rollback)
     else:
-        step = workspace.reject(incident, subject, because, key=key)
+        step = workspace.reject(incident, subject, because, key=key, undo=rollback)
     _say(incident, subject, step, as_json=as_json)
 
 
@@ -98,13 +102,13 @@ def _rows(one: Waiting) -> list[list[str]]:
     return [*rows, ["next", told]] if told else rows
 
 
-def _look(incident: str, subject: str, *, as_json: bool) -> Proposed | None:
+def _look(incident: str, subject: str, *, undo: bool, as_json: bool) -> Proposed | None:
     """Show what would be approved; None where it cannot be planned, which approving will say and record."""
     from rbnb.errors import RefusedError
     from rbnb.terminal import show_lines
 
     try:
-        found = open_workspace().proposed(incident, subject)
+        found = open_workspace().proposed(incident, subject, undo=undo)
     except RefusedError:
         return None
     facts = dict(found.facts)

@@ -16,11 +16,12 @@ from rbnb.workspace.base import Base
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from rbnb.actions import ActionPlan
-    from rbnb.incidents import Incident, State
+    from rbnb.incidents import Attempt, Incident, State
     from rbnb.incidents.approvals import Standing
-    from rbnb.incidents.consenting import Matter
+    from rbnb.incidents.consenting import Matter, Said
     from rbnb.incidents.course import Step
 
 __all__ = ["Approvals", "Proposed", "Waiting"]
@@ -70,13 +71,15 @@ class Waiting:
 class Approvals(Base):
     """Who approved what."""
 
-    def proposed(self, name: str, subject: str) -> Proposed:
+    def proposed(self, name: str, subject: str, *, undo: bool = False) -> Proposed:
         """Return exactly what would be approved now, and what its approvals come to; nothing is recorded.
 
         Parameters
         ----------
         subject
             An action, or ``close``.
+        undo
+            Whether it is about rolling the action back.
 
         Raises
         ------
@@ -86,10 +89,12 @@ class Approvals(Base):
             If it cannot be planned: nobody decided on it, or what was decided on has changed.
         """
         incident = self.incident(name)
-        return self._proposed(incident, incident.state(), subject)
+        return self._proposed(incident, incident.state(), subject, undo=undo)
 
-    def approve(self, name: str, subject: str, because: str = "", *, key: str = "", plan: str = "") -> Step:
-        """Approve an action, or closing; see `rbnb.incidents.consenting.approve`.
+    def approve(
+        self, name: str, subject: str, because: str = "", *, key: str = "", plan: str = "", undo: bool = False
+    ) -> Step:
+        """Approve an action, its rollback, or closing; see `rbnb.incidents.consenting.approve`.
 
         Parameters
         ----------
@@ -97,67 +102,75 @@ class Approvals(Base):
             The SSH key to sign with; "" is that of RBNB_SSH_KEY, or none.
         plan
             The digest of what was seen; "" takes what it is now.
+        undo
+            Whether it is about rolling the action back.
         """
-        from rbnb.incidents.consenting import approve
+        from rbnb.incidents.consenting import Said, approve
 
-        return self._said(approve, name, subject, because, key, plan)
+        incident = self.incident(name)
+        said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key), plan)
+        return self._said(approve, incident, said)
 
-    def reject(self, name: str, subject: str, because: str, *, key: str = "") -> Step:
-        """Reject an action, or closing; see `rbnb.incidents.consenting.reject`."""
-        from rbnb.incidents.consenting import reject
+    def reject(self, name: str, subject: str, because: str, *, key: str = "", undo: bool = False) -> Step:
+        """Reject an action, its rollback, or closing; see `rbnb.incidents.consenting.reject`."""
+        from rbnb.incidents.consenting import Said, reject
 
-        return self._said(reject, name, subject, because, key)
+        incident = self.incident(name)
+        said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key))
+        return self._said(reject, incident, said)
 
-    def withdraw(self, name: str, subject: str, because: str = "", *, key: str = "") -> Step:
+    def withdraw(self, name: str, subject: str, because: str = "", *, key: str = "", undo: bool = False) -> Step:
         """Take back one's approval or rejection; see `rbnb.incidents.consenting.withdraw`."""
-        from rbnb.incidents.consenting import withdraw
+        from rbnb.incidents.consenting import Said, withdraw
 
-        return self._said(withdraw, name, subject, because, key)
+        incident = self.incident(name)
+        said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key))
+        return self._said(withdraw, incident, said)
 
     def pending(self, name: str = "") -> list[Waiting]:
         """Return what was decided on and not done, across all incidents or in one, and what it needs."""
         states = [self.incident(name).state()] if name else self.incidents()
         return [one for state in states if state.status != "closed" for one in self._waiting(state)]
 
-    def _said(
-        self, say: Callable[..., Step], name: str, subject: str, because: str, key: str = "", plan: str = ""
-    ) -> Step:
+    def _matter_in(self, incident: Incident, subject: str, *, undo: bool) -> Callable[[State], Matter]:
+        return lambda state: self._matter(incident, state, subject, undo=undo)[0]
+
+    def _said(self, say: Callable[[Incident, Said], Step], incident: Incident, said: Said) -> Step:
         """Say something about a matter, and write the page anew; also where it was refused."""
-        from rbnb.incidents.consenting import Said
-        from rbnb.incidents.signing import key_path
-
-        incident = self.incident(name)
-
-        def matter_of(state: State) -> Matter:
-            return self._matter(incident, state, subject)[0]
-
-        said = Said(subject, matter_of, because, key_path(key), plan)
         try:
             return say(incident, said)
         finally:
-            self._write_page(name)
+            self._page_anew(incident.name)
 
-    def _write_page(self, name: str) -> None:
+    def _page_anew(self, name: str) -> None:
         write = getattr(self, "write_incident_page", None)
         if write is not None:
             write(name)
 
-    def _matter(self, incident: Incident, state: State, subject: str) -> tuple[Matter, ActionPlan | None]:
+    def _matter(
+        self, incident: Incident, state: State, subject: str, *, undo: bool = False
+    ) -> tuple[Matter, dict[str, Any]]:
+        """Return what is put to approval, and how a person reads it."""
         from rbnb.actions import plan_action
+        from rbnb.actions.authorising import matter_of, rollback_matter
+        from rbnb.actions.undoing import undoable
         from rbnb.incidents.closing import CLOSE, close_plan
         from rbnb.incidents.consenting import Matter
 
         if subject == CLOSE:
             plan = close_plan(state)
-            return Matter(CLOSE, plan, "", state.environment, state.severity, "", "close"), None
+            return Matter(CLOSE, plan, "", state.environment, state.severity, "", "close"), _closing(state)
+        if undo:
+            attempt = undoable(state, subject)
+            matter = rollback_matter(state, attempt)
+            return matter, _undoing(incident, attempt, matter)
         planned = plan_action(self.places, incident, state, subject)
-        return _matter_of(planned), planned
+        return matter_of(planned), _facts(planned)
 
-    def _proposed(self, incident: Incident, state: State, subject: str) -> Proposed:
+    def _proposed(self, incident: Incident, state: State, subject: str, *, undo: bool = False) -> Proposed:
         from rbnb.incidents.consenting import standing_of
 
-        matter, planned = self._matter(incident, state, subject)
-        facts = _facts(planned) if planned else _closing(state)
+        matter, facts = self._matter(incident, state, subject, undo=undo)
         return Proposed(incident.name, matter, standing_of(incident, state, matter), facts)
 
     def _consent(self, incident: Incident, state: State, plan: str, executor: str) -> Standing:
@@ -220,26 +233,6 @@ def _subjects(state: State) -> list[str]:
     return found
 
 
-def _matter_of(plan: ActionPlan) -> Matter:
-    from rbnb.catalog import APPROVALS
-    from rbnb.incidents.consenting import Matter
-
-    # What the catalog asks of an action comes on top where it is more than is usual for its risk.
-    asked = plan.rendered.approvals
-    at_least = asked if asked > APPROVALS.get(plan.risk, 0) else 0
-    return Matter(
-        plan.action,
-        plan.digest,
-        plan.requester,
-        plan.environment,
-        plan.severity,
-        plan.risk,
-        plan.way,
-        at_least,
-        plan.missing,
-    )
-
-
 def _facts(plan: ActionPlan) -> dict[str, Any]:
     """Return what a person has to know of an action to approve it."""
     shown = plan.rendered
@@ -267,6 +260,27 @@ def _facts(plan: ActionPlan) -> dict[str, Any]:
         "plan": plan.digest,
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _key(named: str) -> Path | None:
+    from rbnb.incidents.signing import key_path
+
+    return key_path(named)
+
+
+def _undoing(incident: Incident, attempt: Attempt, matter: Matter) -> dict[str, Any]:
+    """Return what a person has to know of a rollback to approve it: the steps as they were recorded before."""
+    from rbnb.actions.undoing import kept_plan, kept_step
+
+    kept = kept_plan(incident, attempt)
+    steps = {"command": kept_step(kept, "rollback"), "checked by": kept_step(kept, "rollback_verify")}
+    facts: dict[str, Any] = {
+        "action": f"rollback of {attempt.action}, attempt {attempt.id}",
+        "on": str(attempt.body.get("target", "")),
+        "risk": f"{matter.risk}; severity {matter.severity or 'not graded'}",
+    }
+    facts |= {name: step.display or step.text for name, step in steps.items() if step}
+    return {**facts, "plan": matter.plan}
 
 
 def _closing(state: State) -> dict[str, Any]:

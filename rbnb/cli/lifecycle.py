@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rbnb.incidents.timers import Due
     from rbnb.workspace import Workspace
 
-__all__: list[str] = []
+__all__ = ["ack", "assign", "close", "due", "reopen", "severity", "show_or_set_status"]
 
 Incident = Annotated[str, typer.Argument(help="INC-…")]
 Because = Annotated[str, typer.Option("--because", "-b", help="Why, in a sentence.")]
@@ -52,19 +52,19 @@ def severity(
     _say(workspace, incident, workspace.set_severity(incident, level, because), as_json=as_json)
 
 
-@app.command()
-def status(
+@app.command("status")
+def show_or_set_status(
     incident: Incident,
-    to: Annotated[
-        str, typer.Argument(metavar="[STATUS]", help="open, contained, remediated or monitoring, to set it by hand.")
+    status: Annotated[
+        str, typer.Argument(help="open, contained, remediated or monitoring, to set it by hand; else it is shown.")
     ] = "",
     because: Because = "",
     as_json: AsJson = False,
 ) -> None:
     """Show how far an incident has come and what is due, or set its status by hand."""
     workspace = open_workspace()
-    if to:
-        _say(workspace, incident, workspace.set_status(incident, to, because), as_json=as_json)
+    if status:
+        _say(workspace, incident, workspace.set_status(incident, status, because), as_json=as_json)
     else:
         _show_status(workspace, incident, as_json=as_json)
 

@@ -61,9 +61,7 @@ def matter_of_closing(state: State) -> Matter:
 
     Who counts as executor is said when it is weighed: whoever closes.
     """
-    # What does not say where it is counts as the strictest place there is.
-    environment = state.environment or "production"
-    return Matter(CLOSE, close_plan(state), "", environment, state.severity, "", way=CLOSE, at_least=1)
+    return Matter(CLOSE, close_plan(state), "", state.environment, state.severity, "", way=CLOSE, at_least=1)
 
 
 def close(incident: Incident, resolution: str, because: str, *, of: str = "", other: Callable[[str], State]) -> Step:

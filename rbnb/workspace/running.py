@@ -174,7 +174,7 @@ class Running(Base):
             products=list_products(folder, leave_out=("run.json", "notebook.html")),
         )
         write_atomically(folder / "run.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-        self._write_page(case, folder, plan.model, record)
+        self._write_run_page(case, folder, plan.model, record)
         body = {
             "run": folder.name,
             "status": record["status"],
@@ -188,7 +188,7 @@ class Running(Base):
         case.ledger.append(kind, body, by=user())
         return RunResult(folder, record)
 
-    def _write_page(self, case: Incident, folder: Path, model: ModelFile, record: dict[str, Any]) -> None:
+    def _write_run_page(self, case: Incident, folder: Path, model: ModelFile, record: dict[str, Any]) -> None:
         from rbnb.report import render_run
 
         entries, head = case.ledger.head()

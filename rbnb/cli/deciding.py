@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rbnb.ledger import Entry
 
-__all__: list[str] = []
+__all__ = ["decide"]
 
 _ORDER = "rbnb.order"
 

@@ -95,7 +95,7 @@ def test_an_answer_that_is_none(scene, target, fault, outcome, told):
 def test_a_service_that_is_not_there(scene, target):
     """A refused connection stops it before anything is done, and is said in words."""
     target.fault["GET"] = 503
-    with pytest.raises(RefusedError, match="The control plane answers.: status 503"):
+    with pytest.raises(RefusedError, match=r"The control plane answers[.]: status 503"):
         scene.workspace.act(scene.name, "shift")
     scene.decide("shift", values={"address": "http://127.0.0.1:9"})
     with pytest.raises(RefusedError, match="cannot be reached"):

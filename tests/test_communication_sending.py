@@ -25,7 +25,7 @@ from rbnb.workspace import Workspace
 #: One of apprise's modules uses a part of the standard library that is on its way out.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
-QUICK = Patience(tries=2, each=0.15, pause=0.005, total=2.0)
+QUICK = Patience(tries=2, each=5.0, pause=0.005, total=20.0)
 CHANNEL = '[communication.stakeholders]\nwebhook = "${RBNB_TEST_HOOK}"\nformat = "FORM"\n'
 
 
@@ -177,9 +177,12 @@ def test_what_one_receiver_refuses_for_good_does_not_hold_up_what_is_new(tmp_pat
     opened = incident(space, record())
     hook.plan = [404]
     assert space.update(opened.name, "stakeholders", send=True, patience=QUICK).sent[0].delivery.tries == 1
+    hook.plan = [400, 500, 500, 500, 500]
+    space.update(opened.name, "stakeholders", send=True, patience=QUICK)
+    assert [one.about["number"] for one in pending(opened)] == [1, 2]
     hook.plan = [400]
     told = space.update(opened.name, "stakeholders", send=True, patience=QUICK)
-    assert [one.delivery.sent for one in told.sent] == [False, True]
+    assert [one.delivery.sent for one in told.sent] == [False, True, True]
     assert [one.about["number"] for one in pending(opened)] == [1]
 
 
@@ -277,14 +280,14 @@ def test_sending_is_bounded_whatever_the_receiver_does(hook):
     hook.plan = ["hang"] * 9
     begun = time.monotonic()
     delivery = send(Message("# T\n", "k"), channel, Patience(tries=9, each=0.1, pause=0.01, total=0.5))
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
     assert (delivery.sent, delivery.why) == (False, "no answer in time")
 
 
 def test_a_redirect_is_not_followed(hook):
     """A message goes where the workspace says, or nowhere."""
     channel = Channel(webhook="${RBNB_TEST_HOOK}", format="slack")
-    hook.plan = [(302, {"Location": hook.address + "/elsewhere"})]
+    hook.plan = [(307, {"Location": hook.address + "/elsewhere"})]
     delivery = send(Message("# T\n", "k"), channel, QUICK)
     assert (delivery.sent, delivery.for_good, len(hook.got)) == (False, True, 1)
 

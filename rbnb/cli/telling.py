@@ -11,7 +11,7 @@ from rbnb.cli.app import AsJson, app, complain, open_workspace, out_json
 if TYPE_CHECKING:
     from rbnb.communication import Sent, Told
 
-__all__: list[str] = []
+__all__ = ["update"]
 
 #: Written, but not with its receiver.
 _NOT_ARRIVED = 1

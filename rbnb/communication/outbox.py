@@ -140,7 +140,7 @@ def write(incident: Incident, draft: Draft, *, by: str, to_send: bool) -> Writte
         made.update(text=draft.text(number), number=number)
         path = files.keep(f"{number:02d}-{draft.audience}", made["text"])
         made.update(path=path)
-        return WRITTEN, _body(incident, draft, made, to_send=to_send)
+        return WRITTEN, _body(incident, draft, {**made, "by": by}, to_send=to_send)
 
     try:
         entry = incident.ledger.append_when(rule, by=by)
@@ -159,6 +159,7 @@ def _body(incident: Incident, draft: Draft, made: Mapping[str, Any], *, to_send:
         "colour": draft.colour,
         "severity": draft.severity,
         "status": draft.status,
+        "by": made["by"],
         "level": draft.about.level,
         "run": draft.run,
         "next_due": format_time(draft.next_due) if draft.next_due else None,
@@ -178,7 +179,7 @@ def _unwritten(incident: Incident, draft: Draft, made: dict[str, Any], error: Ex
         made.update(number=_count(incident, draft.audience) + 1)
         made.update(text=draft.text(made["number"]))
     why = getattr(error, "message", "") or getattr(error, "strerror", "") or type(error).__name__
-    body = {**_body(incident, draft, {"path": "", **made}, to_send=True)}
+    body = _body(incident, draft, {"path": "", "by": "", **made}, to_send=True)
     key = hashlib.sha256(f"{incident.name}\n{made['text']}".encode()).hexdigest()
     return Written(made["text"], key, 0, _about(body), "", str(why))
 

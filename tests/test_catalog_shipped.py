@@ -45,6 +45,33 @@ def test_the_catalog_has_what_people_do_on_call():
     assert [name for name, action in CATALOG.items() if action.phase == "remediation"] == ["restore_batch"]
 
 
+PAGE = (shipped("policies").parent / "docs" / "actions.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_the_actions_that_are_there():
+    """docs/actions.md names every action with its phase, risk, approvals and variants, and how each was checked."""
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:1] == "|"]
+    told = {row[0]: row[1:] for row in rows if len(row) == 5 and row[0] in CATALOG}
+    assert told == {
+        name: [a.phase, a.risk, str(a.approvals or "none"), ", ".join(a.names)] for name, a in CATALOG.items()
+    }
+    checked = PAGE[PAGE.index("## What they were checked against") : PAGE.index("## Which variant")]
+    assert {name for name in PLATFORMS if name in checked} == PLATFORMS
+
+
+def test_the_action_on_the_page_can_be_read_and_tried(tmp_path):
+    """The example of docs/actions.md is an action that loads and renders, with its values and without its secret."""
+    body = re.search(r"```yaml\n(title: .*?)```", PAGE, re.DOTALL)[1]
+    (tmp_path / "actions").mkdir()
+    file = tmp_path / "actions" / "pause_export.yaml"
+    file.write_text(body, encoding="utf-8")
+    rendered = render(load_catalog([file])["pause_export"], {"export": "nightly", "exporter": "https://example.com"})
+    assert rendered.missing == ()
+    assert rendered.execute.request.body == {"state": "paused"}
+    assert rendered.resolved({"state": "scheduled"}).rollback.request.body == {"state": "scheduled"}
+    assert rendered.secrets == {"token": "EXPORTER_TOKEN"}
+
+
 def test_policies_and_sample_models_name_only_what_is_there():
     """Every action that a shipped policy proposes or a sample model allows is in the catalog."""
     policies = [path for path in sorted(shipped("policies").glob("*.yaml")) if "tree" in read_yaml(path)]

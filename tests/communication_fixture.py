@@ -163,7 +163,8 @@ def tried(action="shift_traffic", status="held", number=1, **more):
 class Receiver:
     """A server on loopback that answers as it is told, and keeps what it got.
 
-    `plan` is a list of answers, used up one a request: a status, "reset", "hang", or (status, headers); after it, 200.
+    `plan` is a list of answers, used up one a request: a status, "reset", "hang", "drip", or (status, headers); after it
+    comes 200.
     """
 
     def __init__(self):
@@ -197,7 +198,11 @@ def receiver():
             if status == "reset":
                 self.connection.close()
                 return
-            if status == "hang":
+            if status == "drip":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+                while not kept.release.wait(0.05):
+                    self.wfile.write(b"x")
+            if status in ("hang", "drip"):
                 kept.release.wait(5)
                 return
             self.send_response(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -346,6 +347,18 @@ def test_segments_are_named_where_they_are_big_enough_and_no_machines(tmp_path):
     for audience in ("leadership", "regulators", "stakeholders"):
         assert "b-2x" not in told(space, opened, audience)
     assert "zone=b" not in told(space, opened, "regulators") + told(space, opened)
+
+
+def test_a_small_group_is_hidden_in_free_text_as_well(tmp_path):
+    """Responders read what people and runbooks wrote, but for groups that are not known to hold ten."""
+    space = workspace(tmp_path)
+    cause = {"kind": "source", "name": "rows of clinic=tiny", "where": "", "status": "supported"}
+    one = record(headline=["all in zone=b", "and in clinic=tiny."], causes=[cause])
+    decided = ("decision.made", {"choice": "throttle", "because": "ward=unheard is hit"})
+    text = told(space, incident(space, one, entries=[decided]), "responders")
+    assert "all in zone=b" in text
+    assert "clinic=… (fewer than 10, or not counted)" in text
+    assert not re.search("tiny|unheard", text)
 
 
 def test_the_time_is_that_of_the_workspace(tmp_path):

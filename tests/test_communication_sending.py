@@ -274,10 +274,11 @@ def test_retry_after_is_kept_where_there_is_time_for_it():
     assert delivery.why == "the receiver answered 503, and asks to wait 60 s"
 
 
-def test_sending_is_bounded_whatever_the_receiver_does(hook):
-    """A receiver that accepts and never answers costs no more than the bound."""
+@pytest.mark.parametrize("way", ["hang", "drip"])
+def test_sending_is_bounded_whatever_the_receiver_does(hook, way):
+    """A receiver that never answers, or answers byte by byte, costs no more than the bound."""
     channel = Channel(webhook="${RBNB_TEST_HOOK}", format="slack")
-    hook.plan = ["hang"] * 9
+    hook.plan = [way] * 9
     begun = time.monotonic()
     delivery = send(Message("# T\n", "k"), channel, Patience(tries=9, each=0.1, pause=0.01, total=0.5))
     assert time.monotonic() - begun < 5

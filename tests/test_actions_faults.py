@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -92,12 +93,16 @@ def test_a_command_that_leaves_something_behind(program, tmp_path):
 
 def test_a_flood(program):
     """100 MB of output neither block nor fill anything: beginning and end are kept, and all of it is counted."""
+    tracemalloc.start()
     answer = program(
         "import os\nos.write(1, b'begin')\n"
         "for _ in range(1600): os.write(1, b'x' * 65536)\n"
         "os.write(2, b'y' * 300000)\nos.write(1, b'the end')",
         timeout=30,
     )
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000
     assert (answer.outcome, answer.code) == ("done", 0)
     assert answer.out.total == 1600 * 65536 + 12
     head, tail = answer.out.parts

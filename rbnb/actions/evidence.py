@@ -8,6 +8,8 @@ failed; a copy that cannot be written does.
 
 from __future__ import annotations
 
+import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rbnb.actions.keeping import keep, keep_json
@@ -18,7 +20,7 @@ from rbnb.model import Window, to_plain
 from rbnb.times import format_time, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from rbnb.actions.basis import Basis
@@ -33,6 +35,10 @@ _LARGEST, _MOST = 2 * 2**20, 32 * 2**20
 _RECORD = "run.json"
 
 
+class _TakenError(Exception):
+    """Somebody else has secured it meanwhile; what was copied here is left beside it, and named nowhere."""
+
+
 def has_evidence(entries: Iterable[Entry], run: str) -> bool:
     """Whether the evidence of a run was secured."""
     return any(entry.kind == "evidence.taken" and entry.body.get("run") == run for entry in entries)
@@ -40,8 +46,8 @@ def has_evidence(entries: Iterable[Entry], run: str) -> bool:
 
 def take_evidence(
     incident: Incident, state: State, places: Places, basis: Basis, *, by: str, before: bytes, because: str
-) -> Entry:
-    """Secure what a decision rests on, and record it.
+) -> None:
+    """Secure what a decision rests on, and record it, unless somebody else has meanwhile.
 
     Parameters
     ----------
@@ -59,7 +65,8 @@ def take_evidence(
     LedgerError
         If a copy or the entry cannot be written; then nothing may be done.
     """
-    folder = f"snapshots/{len(state.entries) + 1:06d}-{basis.run}"
+    # Of its own also where others secure the same at this moment: what is recorded is never written over.
+    folder = f"snapshots/{len(state.entries) + 1:06d}-{basis.run}-{secrets.token_hex(3)}"
     copies, left_out = _copies(incident, folder, basis.run)
     materials = look_again(places, state.model, basis.record)
     files = [
@@ -77,7 +84,14 @@ def take_evidence(
         "left_out": left_out,
         "materials": [{key: one[key] for key in ("source", "state")} for one in materials],
     }
-    return incident.ledger.append("evidence.taken", body, by=by)
+
+    def rule(entries: Sequence[Entry]) -> tuple[str, dict[str, Any]]:
+        if has_evidence(entries, basis.run):
+            raise _TakenError
+        return "evidence.taken", body
+
+    with suppress(_TakenError):
+        incident.ledger.append_when(rule, by=by)
 
 
 def look_again(places: Places, model: str, record: dict[str, Any]) -> list[dict[str, Any]]:

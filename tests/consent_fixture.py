@@ -3,11 +3,14 @@
 import contextlib
 import io
 import os
+import pty
+import select
 import subprocess
+import time
 
 import pytest
 import yaml
-from acting_fixture import PEOPLE, make_scene
+from acting_fixture import PEOPLE, RBNB, make_scene
 
 from rbnb.cli import main
 from rbnb.errors import RefusedError
@@ -74,6 +77,38 @@ def command(scene, person, *arguments):
         except SystemExit as ended:
             code = ended.code or 0
     return code, out.getvalue(), err.getvalue()
+
+
+def on_a_terminal(scene, person, arguments, question, answer):
+    """Run a command on a terminal of its own, answer what it asks; return its exit code and all it said."""
+    environment = scene.environ(person, {"COLUMNS": "120"})
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(scene.root)
+        os.execve(RBNB, [str(RBNB), *arguments], environment)  # noqa: S606 - no shell is meant
+    said = _conversation(terminal, question, answer)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), said
+
+
+def _conversation(terminal, question, answer):
+    said, until, answered = "", time.monotonic() + 60, False
+    while time.monotonic() < until:
+        if not select.select([terminal], [], [], 0.2)[0]:
+            continue
+        try:
+            chunk = os.read(terminal, 65536).decode(errors="replace")
+        except OSError:
+            break
+        said += chunk
+        if question in said and not answered:
+            time.sleep(0.2)  # ssh-keygen empties its input before it reads a passphrase
+            os.write(terminal, f"{answer}\n".encode())
+            answered = True
+        if not chunk:
+            break
+    return said
 
 
 def kinds(scene, kind):

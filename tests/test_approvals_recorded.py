@@ -1,15 +1,11 @@
 """Approving for real: what is shown, what is recorded, what is refused, and what waits."""
 
 import json
-import os
-import pty
-import select
-import time
 from datetime import timedelta
 
 import pytest
-from acting_fixture import PEOPLE, RBNB
-from consent_fixture import ACTION, RULES, as_person, command, demand, kinds, stage
+from acting_fixture import PEOPLE
+from consent_fixture import ACTION, RULES, as_person, command, demand, kinds, on_a_terminal, stage
 
 from rbnb.errors import ConfigError, RefusedError, UsageError
 from rbnb.incidents.course import Step
@@ -254,37 +250,10 @@ def test_json_is_one_object(scene):
 @pytest.mark.parametrize(("answer", "given"), [("y", 1), ("n", 0), ("", 0)])
 def test_on_a_terminal_a_person_is_asked(scene, answer, given):
     """On a terminal nothing is approved until a person says yes; anything else leaves it."""
-    environment = scene.environ("ben", {"COLUMNS": "120"})
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(scene.root)
-        os.execve(RBNB, [str(RBNB), "approve", scene.name, ACTION], environment)  # noqa: S606 - no shell is meant
-    said = answer_when_asked(terminal, "[y/N]", answer)
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
+    code, said = on_a_terminal(scene, "ben", ("approve", scene.name, ACTION), "[y/N]", answer)
     assert "switch set main off" in said
-    assert os.waitstatus_to_exitcode(status) == (0 if given else 1)
+    assert code == (0 if given else 1)
     assert len(kinds(scene, "approval.given")) == given
-
-
-def answer_when_asked(terminal, question, answer):
-    """Read a terminal until it asks, answer, and return all that was said until it ended."""
-    said, until = "", time.monotonic() + 30
-    answered = False
-    while time.monotonic() < until:
-        if not select.select([terminal], [], [], 0.2)[0]:
-            continue
-        try:
-            chunk = os.read(terminal, 65536).decode(errors="replace")
-        except OSError:
-            break
-        if not chunk:
-            break
-        said += chunk
-        if question in said and not answered:
-            os.write(terminal, f"{answer}\n".encode())
-            answered = True
-    return said
 
 
 def test_rolling_back_is_approved_where_a_rule_demands_it(scene):

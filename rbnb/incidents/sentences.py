@@ -1,7 +1,7 @@
 """A sentence for each kind of entry, in plain words; see `rbnb.incidents.timeline`.
 
 A teller is given an entry's body and who wrote it, and returns a sentence. It reads the body as hostile: any key may
-be missing, and any value may be of another type than it should be.
+be missing, and any value may be of another type than it should be. Actions keep the names by which they are typed.
 """
 
 from __future__ import annotations
@@ -165,12 +165,12 @@ def _decided(body: Body, by: str) -> str:
     if body.get("follows_proposal") is True:
         how = ", as proposed"
     else:
-        how = f", where {proposed.replace('_', ' ')} was proposed" if proposed and proposed != choice else ""
+        how = f", where {proposed} was proposed" if proposed and proposed != choice else ""
     turned_down = [
-        f"{_name(r, 'option', 'an option')}{f' ({why})' if (why := _of(r, 'because')) else ''}" for r in _rejected(body)
+        f"{_of(r, 'option', 'an option')}{f' ({why})' if (why := _of(r, 'because')) else ''}" for r in _rejected(body)
     ]
     rest = f" Turned down: {'; '.join(turned_down)}." if turned_down else ""
-    return f"{by} decided on {choice.replace('_', ' ')}{how}{_why(body)}{rest}"
+    return f"{by} decided on {choice}{how}{_why(body)}{rest}"
 
 
 def _rejected(body: Body) -> list[Body]:
@@ -178,7 +178,7 @@ def _rejected(body: Body) -> list[Body]:
 
 
 def _subject(body: Body) -> str:
-    subject = _name(body, "subject", "something that is not named")
+    subject = _of(body, "subject", "something that is not named")
     return "closing the incident without acceptance" if subject == "close" else subject
 
 
@@ -214,7 +214,7 @@ def _evidence(body: Body, by: str) -> str:
 
 
 def _doing(body: Body) -> str:
-    action = _name(body, "action", "an action that is not named")
+    action = _of(body, "action", "an action that is not named")
     return f"the rollback of {action}" if body.get("way") == "rollback" else action
 
 
@@ -235,11 +235,13 @@ def _act_finished(body: Body, _: str) -> str:
     code = body.get("exit")
     left = f" (exit code {code})" if isinstance(code, int) and code else ""
     told = _OUTCOMES.get(outcome, outcome.replace("_", " ") or "ended, and nobody knows how")
-    return f"{_capital(_doing(body))} {told}{seconds}{left}."
+    return f"{_subject_of(body)} {told}{seconds}{left}."
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _subject_of(body: Body) -> str:
+    """Return what was done, as a sentence begins with it."""
+    done = _doing(body)
+    return f"T{done[1:]}" if body.get("way") == "rollback" else f"The action {done}"
 
 
 def _act_verified(body: Body, _: str) -> str:
@@ -248,7 +250,7 @@ def _act_verified(body: Body, _: str) -> str:
     tries, seconds = _of(body, "tries"), _of(body, "seconds")
     after = f", {tries} {'try' if tries == '1' else 'tries'}{f' in {seconds} s' if seconds else ''}" if tries else ""
     what = "was seen to have taken effect" if body.get("held") is True else "was not seen to take effect"
-    return f"{_capital(_doing(body))} {what}{numbers}{after}."
+    return f"{_subject_of(body)} {what}{numbers}{after}."
 
 
 def _explained(body: Body, by: str) -> str:
@@ -337,7 +339,7 @@ def _assessed(body: Body, by: str) -> str:
 def refused(body: Body, by: str) -> str:
     """Tell what somebody tried and was not allowed to do."""
     operation = _name(body, "operation", "do that")
-    subject = f" ({_name(body, 'subject', '')})" if _of(body, "subject") else ""
+    subject = f" ({_of(body, 'subject')})" if _of(body, "subject") else ""
     return f"{by} wanted to {_WANTED.get(operation, operation)}{subject}, and was refused{_why(body, 'why')}"
 
 

@@ -145,10 +145,15 @@ def _check_policy(places: Places, template: str, model: ModelFile, path: Path) -
     load_response(places.policy_file("response"))
     load_compliance(places.policy_file("compliance"))
     catalog = catalog_of(places)
-    for action in model.actions:
-        if action not in catalog:
-            missing = NotFoundError("action", action, catalog)
-            raise ConfigError(path, "actions", missing.message, hint=missing.hint)
+    platforms = {variant for action in catalog.values() for variant in action.names}
+    for key, kind, names, known in (
+        ("actions", "action", model.actions, set(catalog)),
+        ("platforms", "platform", model.platforms, platforms),
+    ):
+        for name in names:
+            if name not in known:
+                missing = NotFoundError(kind, name, known)
+                raise ConfigError(path, key, missing.message, hint=missing.hint)
 
 
 def catalog_of(places: Places) -> dict[str, Action]:

@@ -464,6 +464,17 @@ def test_values_from_the_snapshot_are_checked_again(taken):
         render(made(), FULL).resolved(taken)
 
 
+def test_a_value_from_the_snapshot_cannot_begin_a_second_header():
+    """Even where the catalog lets anything be taken, what goes into a text is one line."""
+    body = two(rollback=PUT | {"http": PUT["http"] | {"headers": {"X-Before": "${snapshot.before}"}}})
+    body["variants"]["http"]["execute"] = PUT
+    rendered = render(Action.model_validate(body), FULL, "http")
+    assert rendered.resolved({"before": "v1"}).rollback.request.headers["X-Before"] == "v1"
+    for before in ("v1\r\nX-Evil: yes", ["v1"], {"a": 1}):
+        with pytest.raises(ParameterError):
+            rendered.resolved({"before": before})
+
+
 def test_a_rendered_action_is_plain_data():
     """What is approved can be written as JSON and hashed: rendering twice gives the same bytes."""
     both = Action.model_validate(two())

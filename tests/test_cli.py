@@ -185,6 +185,7 @@ MODELS = {
     "unknown key": ({"onwer": "x"}, "onwer: is not a known key; allowed here:"),
     "wrong name": ({"name": "other"}, "they must agree"),
     "unknown action": ({"actions": ["rollback_versio"]}, "did you mean rollback_version"),
+    "unknown platform": ({"platforms": ["kuberntes"]}, "did you mean kubernetes"),
     "unknown threshold": ({"thresholds": {"latency_p98.breach": 1.0}}, "latency_p9"),
     "no such quantile": ({"slo": {"latency_ms": {"p98": 10}}}, "slo.latency_ms"),
     "two ways": ({"reference": {"window": "P1D", "start": "2026-01-01T00:00:00Z"}}, "either a window, or both"),

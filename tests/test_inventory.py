@@ -41,6 +41,8 @@ MISTAKES = {
     "twice": ({"logs": {"predictions": {**LOG, "segments": ["a", "a"]}}}, "logs.predictions"),
     "no logs": ({"logs": {}}, "logs.predictions"),
     "action": ({"actions": ["rm -rf /"]}, "actions.0"),
+    "platform": ({"platforms": ["a b"]}, "platforms.0"),
+    "platform twice": ({"platforms": ["istio", "istio"]}, "platforms"),
 }
 
 

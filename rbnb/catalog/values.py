@@ -210,7 +210,7 @@ class Filling:
             if source == "snapshot":
                 if self.taken is None:
                     return f"<{name}, from the snapshot>"
-                return encode(scalar_text(self.taken[name]))
+                return encode(_one_line(scalar_text(self.taken[name])))
             return encode(self.values[name]) if name in self.values else f"<{name}>"
 
         return PLACEHOLDER.sub(put, written)
@@ -289,6 +289,12 @@ class Filling:
             If a value would be more than a name or an index there.
         """
         return self.text(written, _path_name)
+
+
+def _one_line(text: str) -> str:
+    if _HIDDEN.search(text):
+        raise ParameterError(f"{text!r:.80} from the snapshot cannot be part of a text", hint="it hides characters")
+    return text
 
 
 def _needs_no_escape(value: str) -> str:

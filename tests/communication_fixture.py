@@ -163,7 +163,7 @@ def tried(action="shift_traffic", status="held", number=1, **more):
 class Receiver:
     """A server on loopback that answers as it is told, and keeps what it got.
 
-    `plan` is a list of answers, used up one a request: a status, "reset", "hang", "drip", or (status, headers); after it
+    `plan` is a list of answers, used up one a request: a status, "reset", "hang", "drip", or (status, headers); then
     comes 200.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rbnb.catalog import Action, RenderedAction, RenderedStep
     from rbnb.inventory import ModelFile
 
-__all__: list[str] = []
+__all__ = ["list_actions", "show_action"]
 
 actions_app = typer.Typer(help="What may be done about an incident.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(actions_app, name="actions")

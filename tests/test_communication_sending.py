@@ -370,10 +370,12 @@ def test_the_command_shows_records_sends_and_says_what_did_not_arrive(tmp_path, 
     assert shown.returncode == 0
     assert "RED: not under control yet · update 1 on fraud-v3" in shown.stdout
     assert f"on record: {name}/updates/01-stakeholders.md" in shown.stdout
+    assert "next: update 1 for leadership, from the incident commander, by 2026-11-22T16:10:00Z" in shown.stdout
     hook.plan = [404]
     failed = rbnb(tmp_path, "update", name, "--audience", "stakeholders", "--send", "--json")
     assert failed.returncode == 1
     told = json.loads(failed.stdout)
+    assert {one["audience"] for one in told["due"]} == {"responders", "stakeholders", "leadership", "regulators"}
     assert (told["number"], told["recorded"], told["sent"][0]["why"]) == (2, True, "the receiver answered 404")
     assert f"rbnb update {name} --resend" in failed.stderr
     again = rbnb(tmp_path, "update", name, "--resend")

@@ -9,7 +9,7 @@ import typer
 from rbnb.cli.app import AsJson, app, complain, open_workspace, out_json
 
 if TYPE_CHECKING:
-    from rbnb.communication import Sent, Told
+    from rbnb.communication import Sent, Told, UpdateDue
 
 __all__ = ["update"]
 
@@ -42,13 +42,13 @@ def update(
         _show_sent(incident, sent, as_json=as_json)
     else:
         told = workspace.update(incident, audience, note=note, next_step=next_step, send=send)
-        _show_told(incident, told, as_json=as_json)
+        _show_told(incident, told, workspace.updates_due(incident), as_json=as_json)
         sent = list(told.sent)
     if not all(one.delivery.sent for one in sent):
         raise typer.Exit(_NOT_ARRIVED)
 
 
-def _show_told(incident: str, told: Told, *, as_json: bool) -> None:
+def _show_told(incident: str, told: Told, due: list[UpdateDue], *, as_json: bool) -> None:
     from rbnb.communication import shown
     from rbnb.terminal import show_lines
 
@@ -56,10 +56,12 @@ def _show_told(incident: str, told: Told, *, as_json: bool) -> None:
     if as_json:
         about = {**written.about, "incident": incident, "key": written.key, "path": written.path}
         recorded = {"recorded": not written.unrecorded, "why_not_recorded": written.unrecorded}
-        out_json({**about, **recorded, "text": written.text, "sent": [_plain(one) for one in told.sent]})
+        owed = [{"audience": one.audience, "number": one.number, "by": one.by_role, "at": one.at} for one in due]
+        sent = [_plain(one) for one in told.sent]
+        out_json({**about, **recorded, "text": written.text, "sent": sent, "due": owed})
     else:
         where = f"on record: {incident}/{written.path}" if not written.unrecorded else "not on record"
-        show_lines([*shown(written).split("\n"), "", where, *map(_line, told.sent)])
+        show_lines([*shown(written).split("\n"), "", where, *map(_line, told.sent), *map(_due_line, due)])
     _complain([*([written.unrecorded] if written.unrecorded else []), *_lacking(told.sent)], incident)
     _complain_of_sending(told.sent, incident)
 
@@ -93,6 +95,13 @@ def _plain(one: Sent) -> dict[str, Any]:
 def _line(one: Sent) -> str:
     how = f"sent through {one.delivery.through}" if one.delivery.sent else f"NOT sent: {one.delivery.why}"
     return f"update {one.number} for {one.audience}: {how}"
+
+
+def _due_line(one: UpdateDue) -> str:
+    from rbnb.times import format_time
+
+    role = one.by_role.replace("_", " ")
+    return f"next: update {one.number} for {one.audience}, from the {role}, by {format_time(one.at)}"
 
 
 def _lacking(sent: list[Sent] | tuple[Sent, ...]) -> list[str]:

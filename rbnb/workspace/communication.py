@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rbnb.workspace.base import Base
 
 if TYPE_CHECKING:
-    from rbnb.communication import Patience, Sent, Told
+    from rbnb.communication import Patience, Sent, Told, UpdateDue
 
 __all__ = ["Communication"]
 
@@ -59,6 +59,21 @@ class Communication(Base):
         draft = draft_update(self.places, incident, incident.state(), audience, actor, note=note, next_step=next_step)
         channels = self.places.file.communication
         return tell(incident, draft, by=actor.id, channels=channels, sending=send, patience=patience)
+
+    def updates_due(self, name: str) -> list[UpdateDue]:
+        """Return which audience of an incident is to be told next, by whom and by when, soonest first.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such incident.
+        ConfigError
+            If communication.yaml is wrong.
+        """
+        from rbnb.communication import load_communication, updates_due
+
+        table = load_communication(self.places.policy_file("communication"))
+        return updates_due(self.incident(name).state(), table)
 
     def resend(self, name: str, audience: str = "", *, patience: Patience | None = None) -> list[Sent]:
         """Send the updates of an incident that were to be sent and did not arrive, oldest first.

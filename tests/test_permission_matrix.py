@@ -3,7 +3,6 @@
 The table of docs/approvals.md is the one of `policies/authority.yaml`, and every cell of it is walked.
 """
 
-import itertools
 import re
 from pathlib import Path
 
@@ -37,8 +36,8 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def incidents(tmp_path_factory):
-    """Return an incident in each state, in a workspace with one person for each role."""
+def places(tmp_path_factory):
+    """Return a workspace with one person for each role."""
     root = tmp_path_factory.mktemp("matrix")
     people = "".join(
         f"[people.{name}]\n{'revoked = true' if who == 'revoked' else ''}\n" for who, name in PEOPLE.items()
@@ -47,15 +46,16 @@ def incidents(tmp_path_factory):
         f'{role} = {{ people = ["{PEOPLE[role]}", "{PEOPLE["all"]}", "{PEOPLE["revoked"]}"] }}\n' for role in ROLES
     )
     (root / "rbnb.toml").write_text(f"[workspace]\n{people}[roles]\n{held}")
-    places = open_places(root)
-    found = {}
-    for state, entries in TO.items():
-        incident = open_incident(root / "reports", lambda: NOON, {"model": "svc"}, places)
-        for kind, body in entries:
-            incident.ledger.append(kind, body, by="ada")
-        assert incident.state().status == state
-        found[state] = incident
-    return found
+    return open_places(root)
+
+
+def new(places, state):
+    """Return a new incident in a state; short ledgers are read fast."""
+    incident = open_incident(places.reports, lambda: NOON, {"model": "svc"}, places)
+    for kind, body in TO[state]:
+        incident.ledger.append(kind, body, by="ada")
+    assert incident.state().status == state
+    return incident
 
 
 def documented():
@@ -104,13 +104,14 @@ def holding(who):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_cell_of_the_matrix(table, incidents, monkeypatch, state):
+def test_every_cell_of_the_matrix(table, places, monkeypatch, state):
     """Every operation by everybody in every state is let pass or refused as the file says, on record."""
-    wrong = [
-        (operation, who, state)
-        for operation, (who, person) in itertools.product(OPERATIONS, PEOPLE.items())
-        if may(incidents[state], operation, person, monkeypatch) != expected(table, operation, holding(who), state)
-    ]
+    wrong = []
+    for operation in OPERATIONS:
+        incident = new(places, state)
+        for who, person in PEOPLE.items():
+            if may(incident, operation, person, monkeypatch) != expected(table, operation, holding(who), state):
+                wrong.append((operation, who, state))
     assert wrong == []
 
 
@@ -125,12 +126,15 @@ def test_the_page_shows_the_file(table):
 
 
 @pytest.mark.parametrize("person", ["mallory", "", "admin", "root", "has_approver\u200b", "has_аpprover", "approver"])
-def test_who_is_not_named_may_only_take_notes(incidents, monkeypatch, person):
+def test_who_is_not_named_may_only_take_notes(places, monkeypatch, person):
     """Somebody whom rbnb.toml does not name may note what they see while an incident goes on, and nothing else."""
+    incidents = {state: new(places, state) for state in STATES}
     monkeypatch.setenv("RBNB_USER", person or " ")
-    for operation, state in itertools.product(OPERATIONS, STATES):
-        if operation == "note" and state != "closed":
-            continue
-        with pytest.raises(RefusedError):
-            incidents[state].allow(operation)
-        assert incidents[state].ledger.entries()[-1].kind == f"{operation}.refused"
+    for state, incident in incidents.items():
+        for operation in OPERATIONS:
+            if operation == "note" and state != "closed":
+                continue
+            with pytest.raises(RefusedError):
+                incident.allow(operation)
+        kinds = [entry.kind for entry in incident.ledger.entries()]
+        assert [f"{operation}.refused" in kinds for operation in OPERATIONS[1:]] == [True] * (len(OPERATIONS) - 1)

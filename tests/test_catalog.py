@@ -439,6 +439,26 @@ def test_a_value_never_changes_the_structure_of_a_request(value):
     assert request.body == {"value": value, "number": 3, value: [f"{value}!"]}
 
 
+@pytest.mark.parametrize("value", ["a/b", "a?b=c", "a#b", "%2e%2e", "a b", "a@b", "é"])
+def test_a_value_stays_in_its_segment_of_a_url(value):
+    """Slashes, question marks and percent signs are encoded, and mean themselves."""
+    loose = two()
+    loose["values"] = values(service={"pattern": ".*", "help": "x"})
+    url = render(Action.model_validate(loose), FULL | {"service": value}, "http").execute.request.url
+    segment = url.removeprefix("http://127.0.0.1:8080/models/things/")
+    assert not set(segment) & set("/?#@ ")
+    assert unquote(segment) == value
+
+
+@pytest.mark.parametrize("value", ["", ".", ".."])
+def test_a_value_cannot_lead_to_another_address(value):
+    """What a client would take for the folder itself or the one above is refused."""
+    loose = two()
+    loose["values"] = values(service={"pattern": ".*", "help": "x"})
+    with pytest.raises(ParameterError, match="part of a URL"):
+        render(Action.model_validate(loose), FULL | {"service": value}, "http")
+
+
 def test_two_keys_that_become_one_are_refused():
     """A value that is a key cannot hide another key of the document."""
     with pytest.raises(ParameterError, match="two keys"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbnb.acceptance.asked import Objectives
 from rbnb.acceptance.criteria import Criterion, absent, of_asked, of_check, undone
-from rbnb.acceptance.fired import described, worst_place
+from rbnb.acceptance.fired import components_in, described, worst_place
 from rbnb.acceptance.measuring import Checks
 from rbnb.acceptance.scenarios import NAMES, Scenario, fresh_windows, newest_part, peak_part
 from rbnb.data import Span
@@ -178,7 +178,8 @@ def _in_windows(bench: Bench, windows: dict[str, list[Window]]) -> list[Criterio
             found += [undone(one, "all", None, _NOTHING) for one in fired]
         data = bench.data()
         for window in windows[template]:
-            again = checks.again(bench.stretch(window, data, newest=window == windows[template][-1]))
+            stretch = bench.stretch(window, data, newest=window == windows[template][-1])
+            again = checks.again(stretch, components_in(fired))
             found += [of_check(one, again, "all") for one in fired]
     return found
 
@@ -199,7 +200,7 @@ def _in_scenario(bench: Bench, scenario: Scenario, end: datetime) -> tuple[Scena
         fired = [one for one in bench.fired if one.template == template and one.where.partition("=")[0] not in columns]
         if not fired or not checks.known or template in _WHOLE_TABLE:
             continue
-        again = checks.again(stretch)
+        again = checks.again(stretch, components_in(fired))
         found += [of_check(one, again, scenario.name) for one in fired]
     if scenario.name == "peak" and not scenario.wanted:
         scenario, found = _as_far_as_known(scenario, found)

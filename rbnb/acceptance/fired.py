@@ -27,6 +27,7 @@ __all__ = [
     "Fired",
     "Fresh",
     "RunFacts",
+    "components_in",
     "described",
     "episode_of",
     "fired_checks",
@@ -82,6 +83,11 @@ class Fired:
     def key(self) -> tuple[str, str, str]:
         """What makes it the same check."""
         return self.template, self.signal, self.where
+
+
+def components_in(fired: Iterable[Fired]) -> list[str]:
+    """Return the components that stood out, whose own readings are looked at again."""
+    return [one.where for one in fired if one.signal == "component_anomaly" and one.where]
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,9 @@ class Checks:
                 told = "; ".join(f"{one.signal} {_shown(one)}" for one in bad[:3])
                 unfit = tuple(one.signal for one in bad)
                 return Again(stretch.window, why=f"the rows cannot be judged: {told}", unfit=unfit)
-            signals: list[Signal] = [*found.signals, *_readings(found, components)]
+            again = _readings(found, components)
+            asked = {(one.name, one.where) for one in again}
+            signals: list[Signal] = [*(one for one in found.signals if (one.name, one.where) not in asked), *again]
         except (DataError, ParameterError) as error:
             return Again(stretch.window, why=error.message)
         findings = self._judged(signals, self.policy, stretch)
@@ -231,17 +233,23 @@ class Checks:
 
 
 def _readings(found: Any, components: Sequence[str]) -> list[Signal]:  # noqa: ANN401 - a diagnosis
-    """Return how far out of its usual range each component is; 0 where it is inside."""
+    """Return how far each component is from its usual range for most of the time.
+
+    A run looks for the worst moment, to find a suspect; whether a suspect has come back is another question, and the
+    worst of many readings would often say no by chance.
+    """
     if not components:
         return []
-    n, method = len(found.readings), "second largest of 3 readings against the usual range of this hour of week"
+    from rbnb.signals.latency.components import typical_distance
+
+    baseline, period, slot = found.metric_baseline
+    measured = typical_distance(found.readings, baseline, period=period, slot=slot, since=found.scope.start)
     signals = []
     for name in components:
-        out = max((abs(shift.z) for shift in found.shifts if shift.component == name), default=0.0)
-        reason = "" if n else "the metrics table holds nothing for these rows"
-        signals.append(
-            Signal("component_anomaly", out if n else None, "robust z", n, method, where=name, reason=reason)
-        )
+        distance, n = measured.get(name, (None, 0))
+        reason = "" if n else "the metrics table holds nothing of it for these rows"
+        method = "median reading against the usual range of this hour of week, the worst of its series"
+        signals.append(Signal("component_anomaly", distance, "robust z", n, method, where=name, reason=reason))
     return signals
 
 

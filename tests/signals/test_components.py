@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbnb.signals.latency.components import component_shifts, deepest, descendants
+from rbnb.signals.latency.components import component_shifts, deepest, descendants, typical_distance
 
 STEP, N = 300, 96
 SINCE = (N - 24) * STEP
@@ -122,3 +122,39 @@ def test_a_cycle_neither_loops_nor_hides_what_is_in_it():
 def test_without_a_graph_everything_is_a_root():
     """Nothing is called a symptom without an edge that says so."""
     assert deepest(["a", "b"], []) == {"a": [], "b": []}
+
+
+def distance(values, usual=None, since=SINCE):
+    """Return how far one series was from usual for most of the window."""
+    frame = readings(values) if not isinstance(values, pd.DataFrame) else values
+    usual = baseline() if usual is None else usual
+    return typical_distance(frame, usual, period=0, slot=3600, since=since)
+
+
+def test_the_typical_distance_is_that_of_the_middle_reading():
+    """A series that stayed three deviations above its usual is told as three away, counted over the window alone."""
+    series = np.full(N, 10.0)
+    series[-24:] = 13.0
+    series[0] = 1000.0
+    assert distance(series) == {"store": (pytest.approx(3.0, rel=0.01), 24)}
+
+
+def test_a_few_far_readings_do_not_move_the_typical_distance():
+    """A component that came back is told as back, also where several readings stand out by chance."""
+    series = noise()
+    series[-24:-16] = 100.0
+    assert distance(series)["store"][0] < 1
+
+
+def test_the_typical_distance_is_that_of_the_worst_series():
+    """A component with one series back and one still out is still out."""
+    both = [readings(np.full(N, 10.0)), readings(np.full(N, 20.0), metric="connections")]
+    usual = pd.concat([baseline(), baseline(metric="connections")])
+    assert distance(pd.concat(both), usual)["store"] == (pytest.approx(10.0, rel=0.01), 48)
+
+
+def test_a_component_without_readings_or_usual_has_no_typical_distance():
+    """Where nothing can be said of a component, nothing is said: it is not told as being where it should be."""
+    assert distance(readings([])) == {}
+    assert distance(np.full(N, 10.0), baseline(component="other")) == {}
+    assert distance(np.full(N, 10.0), since=N * STEP) == {}

@@ -83,7 +83,7 @@ CASES = {
 OTHERS = {
     *("BURN_PAIRS", "quantile_levels", "ratio_interval", "wilson"),
     *("DAY", "WEEK", "Expectation", "fewer", "robust_z", "seasonal_expectation", "seasonal_period", "sustained"),
-    *("ComponentShift", "component_shifts", "deepest", "descendants"),
+    *("ComponentShift", "component_shifts", "deepest", "descendants", "typical_distance"),
     *("Episode", "persistence"),
     *("outside_excess", "rank_segments", "segment_mask"),
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["ComponentShift", "component_shifts", "deepest", "descendants"]
+__all__ = ["ComponentShift", "component_shifts", "deepest", "descendants", "typical_distance"]
 
 #: Spread below which a reading is taken for unchanged: 5 % of its usual value.
 _FLOOR = 0.05
@@ -76,17 +76,55 @@ def component_shifts(
     list of ComponentShift
         Strongest first. A series without a baseline is left out: `unmeasured` is for the caller to say.
     """
-    if readings.empty or baseline.empty:
+    frame = _beside_usual(readings, baseline, period, slot)
+    if frame.empty:
         return []
-    frame = readings.assign(slot=(readings["time"] % period) // slot if period else 0)
-    frame = frame.merge(baseline, on=["component", "metric", "slot"], how="left")
-    frame = frame[frame["q50"].notna()]
     shifts = [
         shift
         for (component, metric), series in frame.groupby(["component", "metric"], observed=True, sort=True)
         if (shift := _shift(str(component), str(metric), series, since, z_min)) is not None
     ]
     return sorted(shifts, key=lambda shift: -abs(shift.z))
+
+
+def typical_distance(
+    readings: pd.DataFrame, baseline: pd.DataFrame, *, period: int, slot: int, since: int
+) -> dict[str, tuple[float, int]]:
+    """Return how far each component was from its usual range for most of the time, not at its worst.
+
+    A single look at many readings finds some far out by chance; whether a component has come back is told by the
+    middle one, which chance does not move.
+
+    Parameters
+    ----------
+    readings, baseline, period, slot
+        As for `component_shifts`.
+    since
+        Readings before it do not count.
+
+    Returns
+    -------
+    dict
+        By component: the distance of its median reading in robust deviations, of the series where that is largest,
+        and how many readings of the component there were.
+    """
+    frame = _beside_usual(readings, baseline, period, slot)
+    frame = frame[frame["time"] >= since] if len(frame) else frame
+    if frame.empty:
+        return {}
+    frame = frame.assign(z=(frame["value"] - frame["q50"]) / _spread(frame))
+    middle = frame.groupby(["component", "metric"], observed=True)["z"].median().abs().groupby("component").max()
+    counted = frame.groupby("component", observed=True).size()
+    return {str(name): (float(z), int(counted[name])) for name, z in middle.items()}
+
+
+def _beside_usual(readings: pd.DataFrame, baseline: pd.DataFrame, period: int, slot: int) -> pd.DataFrame:
+    """Return each reading beside what is usual for its series at its hour; without those that have no usual."""
+    if readings.empty or baseline.empty:
+        return readings.iloc[:0].assign(q50=[])
+    frame = readings.assign(slot=(readings["time"] % period) // slot if period else 0)
+    frame = frame.merge(baseline, on=["component", "metric", "slot"], how="left")
+    return frame[frame["q50"].notna()]
 
 
 def _shift(component: str, metric: str, series: pd.DataFrame, since: int, z_min: float) -> ComponentShift | None:

@@ -82,8 +82,9 @@ def test_decisions_approvals_commands_and_numbers_are_all_there():
         "Proposed: shift traffic", "rollback serving version : no new version", "who asks for it cannot approve it",
         "verified by signature", "SHA256:Zx0hE1n3", "asserted, not proved",
         """kubectl -n fraud patch virtualservice fraud-v3 --type json -p '[{"op": "replace", """,
-        "done and verified", "expected 0, saw 0 (2 tries, 6 s)", "latency p99 check everywhere 231.4 ms was 1 140 ms",
-        "226 ms to 238.1 ms", "≤ 250", "could not be sent", "no answer after 3 tries", "payments are declined",
+        "done and verified", "expected “0”, saw “0” (2 tries, 6 s)",
+        "latency p99 check everywhere 231.4 ms was 1 140 ms",
+        "226 to 238.1", "≤ 250", "could not be sent", "no answer after 3 tries", "payments are declined",
         "gdpr.33", "does not apply", "Not legal advice",
     ):  # fmt: skip
         assert said in text
@@ -145,6 +146,20 @@ def test_an_acceptance_that_no_longer_counts_says_so():
     text = words(page(story=story))
     assert "Something was done since, so this no longer counts." in text
     assert "begun, no end on record" in text
+
+
+def test_of_many_criteria_those_that_are_not_met_come_first():
+    """The others are there, and have to be asked for; one that nobody could tell is not called met."""
+    many = [{"name": f"check_{n}", "value": n / 10, "unit": "ratio", "limit": "≤ 1", "met": n < 9} for n in range(10)]
+    unknown = {"name": "label_quality", "value": None, "outcome": "undefined", "why": "no labels yet", "met": False}
+    story = [*STORY[:20], (70, "acceptance.measured", {"met": False, "criteria": [*many, unknown]})]
+    html = page(story=story)
+    shown, _, asked_for = html.partition("9 criteria that are met")
+    assert "check 9" in words(shown)
+    assert "cannot be told" in words(shown)
+    assert "check 8" not in words(shown)
+    assert "check 8" in words(asked_for)
+    assert "0.9×" in words(shown)
 
 
 def test_a_held_rollout_is_on_top():

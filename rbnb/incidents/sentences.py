@@ -233,7 +233,7 @@ def _act_finished(body: Body, _: str) -> str:
     outcome = _of(body, "outcome")
     seconds = f" after {_of(body, 'seconds')} s" if _of(body, "seconds") else ""
     code = body.get("exit")
-    left = f" (exit code {code})" if isinstance(code, int) and code else ""
+    left = f" (code {code})" if isinstance(code, int) and outcome != "done" else ""
     told = _OUTCOMES.get(outcome, outcome.replace("_", " ") or "ended, and nobody knows how")
     return f"{_subject_of(body)} {told}{seconds}{left}."
 
@@ -246,7 +246,8 @@ def _subject_of(body: Body) -> str:
 
 def _act_verified(body: Body, _: str) -> str:
     seen, expected = _of(body, "seen"), _of(body, "expected")
-    numbers = f": expected {expected or 'nothing on record'}, saw {seen or 'nothing'}" if seen or expected else ""
+    told = [f"expected “{expected}”" if expected else "", f"saw “{seen}”" if seen else ""]
+    numbers = f": {', '.join(filter(None, told))}" if any(told) else ""
     tries, seconds = _of(body, "tries"), _of(body, "seconds")
     after = f", {tries} {'try' if tries == '1' else 'tries'}{f' in {seconds} s' if seconds else ''}" if tries else ""
     what = "was seen to have taken effect" if body.get("held") is True else "was not seen to take effect"
@@ -338,20 +339,27 @@ def _assessed(body: Body, by: str) -> str:
 
 def refused(body: Body, by: str) -> str:
     """Tell what somebody tried and was not allowed to do."""
-    operation = _name(body, "operation", "do that")
-    subject = f" ({_of(body, 'subject')})" if _of(body, "subject") else ""
-    return f"{by} wanted to {_WANTED.get(operation, operation)}{subject}, and was refused{_why(body, 'why')}"
+    operation, subject = _of(body, "operation"), _of(body, "subject")
+    wanted = _WANTED.get(operation, operation.replace("_", " ") or "do something")
+    if operation in _DOES_ITS_SUBJECT:
+        doing = f"{wanted} {_subject(body) if subject else 'something'}"
+    else:
+        doing = f"{wanted}{f' ({subject})' if subject else ''}"
+    return f"{by} wanted to {doing}, and was refused{_why(body, 'why')}"
 
 
+#: What is done to what the entry names, as in "approve shift_traffic".
+_DOES_ITS_SUBJECT = ("act", "approve", "reject", "rollback", "dry_run", "decide")
 _WANTED = {
     "note": "put an observation on record",
     "acknowledge": "acknowledge the incident",
     "assign": "assign a role",
     "severity": "set the severity",
     "status": "set the status",
-    "dry run": "try an action as a dry run",
-    "act": "carry out an action",
-    "rollback": "roll an action back",
+    "decide": "decide on",
+    "dry_run": "try as a dry run",
+    "act": "carry out",
+    "rollback": "roll back",
     "accept": "measure acceptance",
     "watch": "watch the model",
     "update": "write an update",

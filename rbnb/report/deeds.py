@@ -42,6 +42,7 @@ _APPROVALS = {
     "approval.rejected": ("✕", "bad", "rejected"),
     "approval.withdrawn": ("–", "none", "taken back"),
     "approval.refused": ("■", "bad", "not accepted"),
+    "approve.refused": ("■", "bad", "not accepted"),
 }
 _APPLIES = {
     "yes": ("●", "info", "applies"),
@@ -49,6 +50,8 @@ _APPLIES = {
     "unknown": ("?", "warn", "not known"),
 }
 _LONGEST_COMMAND = 8000
+#: So many criteria are shown without having to be asked for.
+_FEW = 8
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -132,6 +135,8 @@ def _approval(entry: Entry, now: datetime | None) -> Plain:
     expires = time_tag(body.get("expires_at"), short=True)
     verified = body.get("identity") == "verified"
     identity = ("✓", "good", "verified by signature") if verified else ("○", "warn", "asserted, not proved")
+    if entry.kind.endswith(".refused"):
+        identity = ("–", "none", "not weighed")
     return _who_and_when(entry) | {
         "subject": word(body.get("subject") or NOTHING),
         "state": mark(*_APPROVALS[entry.kind]),
@@ -238,15 +243,22 @@ def _acceptance(state: State) -> Plain | None:
         "state": mark("✓", "good", "met") if met else mark("■", "bad", "not met"),
         "counts": counts,
         "run": visible(body.get("run") or "", 80),
-        "criteria": [_criterion(c) for c in mappings(body.get("criteria"))],
+        **_sorted_out([_criterion(c) for c in mappings(body.get("criteria"))]),
     }
+
+
+def _sorted_out(criteria: list[Plain]) -> Plain:
+    """Return what is not met, which is shown first, and what is; of a few all are shown."""
+    good = [c for c in criteria if c["state"]["tone"] == "good"]
+    if len(criteria) <= _FEW:
+        return {"criteria": criteria, "others": []}
+    return {"criteria": [c for c in criteria if c not in good], "others": good}
 
 
 def _criterion(criterion: Mapping[str, Any]) -> Plain:
     interval, unit = criterion.get("interval"), criterion.get("unit")
-    ends = (
-        [_valued(end, unit) for end in interval] if isinstance(interval, (list, tuple)) and len(interval) == 2 else []
-    )
+    bare = unit if unit in ("share", "ratio") else ""
+    ends = [_valued(end, bare) for end in interval] if isinstance(interval, list) and len(interval) == 2 else []
     source = [criterion.get(key) for key in ("source", "runbook", "scenario")]
     outcome = "met" if criterion.get("met") is True else str(criterion.get("outcome") or "missed")
     return {
@@ -270,7 +282,9 @@ def _valued(value: object, unit: object) -> str:
     """Write a number in its unit."""
     if unit == "share":
         return share(value)
-    return f"{number(value)} {visible(unit, 20)}".strip() if unit else number(value)
+    if unit == "ratio":
+        return f"{number(value)}×"
+    return f"{number(value)} {visible(unit, 20)}" if unit and unit != "count" else number(value)
 
 
 def _watching(state: State, of: _ByKind) -> Plain | None:

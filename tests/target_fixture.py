@@ -88,7 +88,8 @@ class Target:
     ----------
     fault
         By method: a status to answer with, ``redirect``, ``hang`` (no answer), ``ignore`` (says yes, changes nothing),
-        ``echo`` (answers with the headers it got), ``flood`` (answers without end) or ``drip`` (a byte at a time).
+        ``echo`` (answers with the headers it got), ``flood`` (answers without end), ``drip`` (a byte at a time) or
+        ``deep`` (JSON that is nested too deeply).
     lag
         How many times it still answers with the old state after a change.
     """
@@ -149,12 +150,22 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         """Tell the state."""
-        self.answer({"route": self.target.now()})
+        if self.known():
+            self.answer({"route": self.target.now()})
+
+    def known(self):
+        """Whether the token is right; if not, that was answered."""
+        known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        if not known:
+            self.send(401, {"error": "who are you?"})
+        return known
 
     def do_POST(self):
         """Change the route, unless it is a rehearsal."""
         wanted = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         rehearsal = "dry_run" in self.path
+        if not self.known():
+            return
         with self.target.lock:
             route = self.target.shift(wanted["version"], wanted["share"])
             fault = self.target.fault.get("POST")
@@ -167,9 +178,7 @@ class Handler(BaseHTTPRequestHandler):
         """Answer, or misbehave."""
         self.target.asked.append(f"{self.command} {self.path}")
         fault = None if rehearsal else self.target.fault.get(self.command)
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self.send(401, {"error": "who are you?"})
-        elif fault == "hang":
+        if fault == "hang":
             self.target.over.wait(30)
         elif fault == "redirect":
             self.send(302, {}, {"Location": f"{self.target.address}/elsewhere"})
@@ -180,11 +189,11 @@ class Handler(BaseHTTPRequestHandler):
         elif isinstance(fault, int):
             self.send(fault, {"error": "out of order"})
         else:
-            self.send(200, body)
+            self.send(200, b"[" * 200_000 if fault == "deep" else body)
 
     def send(self, status, body, headers=()):
-        """Send one JSON answer."""
-        content = json.dumps(body).encode()
+        """Send one answer, as JSON unless it is bytes."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in dict(headers).items():
             self.send_header(name, value)

@@ -69,6 +69,20 @@ def test_a_secret_that_is_not_set(scene, monkeypatch):
         scene.workspace.act(scene.name, "shift")
 
 
+def test_a_secret_that_is_too_short(scene, monkeypatch):
+    """A secret that could not be kept out of the record is refused, on record."""
+    monkeypatch.setenv(TOKEN_VARIABLE, "abc")
+    with pytest.raises(RefusedError, match="fewer than 6 characters"):
+        scene.workspace.act(scene.name, "shift")
+
+
+def test_an_answer_that_is_nested_without_end(scene, target):
+    """An answer that no parser can read is no good answer, and no crash."""
+    target.fault["GET"] = "deep"
+    with pytest.raises(RefusedError, match="nested too deeply"):
+        scene.workspace.act(scene.name, "shift")
+
+
 def test_a_wrong_secret(scene, target, monkeypatch):
     """A service that does not accept the token stops it before anything is done."""
     monkeypatch.setenv(TOKEN_VARIABLE, "another-token-altogether")
@@ -139,6 +153,20 @@ def test_the_deadline_is_for_everything(target, fault):
     answer = send(request, SECRETS, timeout=0.7, limit=Limit(1024))
     assert answer.outcome == "timed_out"
     assert time.monotonic() - began < 3
+
+
+def test_certificates_that_are_not_there(target, monkeypatch):
+    """A wrong file of certificates is said, and nothing is sent."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/at/all")
+    answer = send(RenderedRequest("GET", target.address.replace("http:", "https:")), {}, timeout=2, limit=Limit(1024))
+    assert (answer.outcome, "SSL_CERT_FILE" in answer.why) == ("failed", True)
+
+
+def test_https_is_checked(target):
+    """A service that does not speak TLS where it should is not spoken to."""
+    answer = send(RenderedRequest("GET", target.address.replace("http:", "https:")), {}, timeout=2, limit=Limit(1024))
+    assert (answer.outcome, answer.code) == ("failed", None)
+    assert target.asked == []
 
 
 def test_no_proxy_from_the_environment(target, monkeypatch):

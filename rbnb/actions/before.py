@@ -85,6 +85,8 @@ def take_snapshot(incident: Incident, steps: Steps, rendered: RenderedAction, fo
     try:
         values = taken(probe.take, seen.observed)
         resolved = rendered.resolved(values)
+    except RecursionError:
+        raise RefusedError("the state before is nested too deeply to be read", hint=probe.display) from None
     except (DataError, ParameterError) as error:
         message = steps.scrubber.clean(error.message)
         raise RefusedError(message, hint=f"{error.hint}: {probe.display}" if error.hint else probe.display) from None

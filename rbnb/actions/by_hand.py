@@ -212,7 +212,7 @@ def _started(
             "way": "by_hand",
             "plan": plan.digest,
             "variant": plan.variant,
-            "phase": plan.rendered.phase,
+            "phase": _phase(plan),
             "risk": plan.risk,
             "environment": plan.environment,
             "target": plan.target,
@@ -226,6 +226,12 @@ def _started(
         }
 
     return rule
+
+
+def _phase(plan: ActionPlan) -> str:
+    """Return what it counts as: what only looks contains nothing."""
+    only_looks = plan.rendered.execute is None and plan.rendered.verify is not None
+    return "observation" if only_looks else plan.rendered.phase
 
 
 def _next(state: State) -> int:

@@ -55,25 +55,37 @@ def send(request: RenderedRequest, secrets: Mapping[str, str], *, timeout: float
         If a secret is not set; nothing was sent.
     """
     headers, body = request.opened(secrets, os.environ)
+    try:
+        trusted = _trusted(request.url)
+    except OSError as error:
+        why = f"the certificates in SSL_CERT_FILE cannot be read: {error.strerror or error}"
+        return Answer("http", "failed", None, 0.0, Catch(limit), why=why)
     # In a thread of its own, because a notebook's thread has an event loop already.
     began = time.monotonic()
     with ThreadPoolExecutor(max_workers=1) as thread:
         try:
-            return thread.submit(lambda: asyncio.run(_exchange(request, headers, body, timeout, limit))).result()
+            return thread.submit(
+                lambda: asyncio.run(_exchange(request, headers, body, trusted, timeout, limit))
+            ).result()
         except KeyboardInterrupt:
             seconds = time.monotonic() - began
             return Answer("http", "interrupted", None, seconds, Catch(limit), why="Ctrl-C after it was sent")
 
 
 async def _exchange(
-    request: RenderedRequest, headers: Mapping[str, str], body: bytes | None, seconds: float, limit: Limit
+    request: RenderedRequest,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    trusted: ssl.SSLContext | None,
+    seconds: float,
+    limit: Limit,
 ) -> Answer:
     import httpx
 
     began, out = time.monotonic(), Catch(limit)
     code: int | None = None
     try:
-        async with asyncio.timeout(seconds), _client(request.url, seconds) as client:
+        async with asyncio.timeout(seconds), _client(trusted, seconds) as client:
             wanted = client.build_request(request.method, request.url, headers=dict(headers), content=body)
             answer = await client.send(wanted, stream=True, follow_redirects=False)
             code = answer.status_code
@@ -95,10 +107,12 @@ async def _exchange(
     return Answer("http", "done", code, time.monotonic() - began, out, why=why)
 
 
-def _client(url: str, seconds: float) -> httpx.AsyncClient:
+def _trusted(url: str) -> ssl.SSLContext | None:
+    """Return whose certificates are believed: the system's, or those of SSL_CERT_FILE."""
+    return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE")) if url.startswith("https:") else None
+
+
+def _client(trusted: ssl.SSLContext | None, seconds: float) -> httpx.AsyncClient:
     import httpx
 
-    verify: ssl.SSLContext | bool = True
-    if url.startswith("https:"):
-        verify = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
-    return httpx.AsyncClient(trust_env=False, timeout=seconds, verify=verify, headers={"User-Agent": "rbnb"})
+    return httpx.AsyncClient(trust_env=False, timeout=seconds, verify=trusted or True, headers={"User-Agent": "rbnb"})

@@ -15,7 +15,7 @@ from rbnb.actions.keeping import keep
 from rbnb.actions.processes import MARK, PASSED_ON, Answer, Limit, environment, run_program
 from rbnb.actions.scrubbing import SHORTEST, Scrubber, looks_secret, password_in
 from rbnb.catalog import Observed, holds
-from rbnb.errors import UsageError
+from rbnb.errors import RefusedError, UsageError
 from rbnb.text import one_line
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ class Steps:
         seconds = step.timeout if timeout is None else min(timeout, step.timeout)
         answer = self._answer(step, limit, seconds)
         observed = _observed(answer, limit)
-        held, _ = holds(step.tolerance or {"success": True}, observed)
+        held, _ = _judged(step, observed)
         shown = Observed(observed.provider, observed.code, self.scrubber.clean(observed.text, cut="end"))
-        _, told = holds(step.tolerance or {"success": True}, shown)
+        _, told = _judged(step, shown)
         told = self.scrubber.clean(f"{told} ({answer.why})" if answer.why else told)
         return Seen(answer, observed, held and answer.outcome == "done", one_line(told, 400))
 
@@ -125,9 +125,25 @@ class Steps:
         return f"{begin}\n… {left_out:,} bytes are not kept …\n{self.scrubber.clean(tail, cut='start')}"
 
 
+def _judged(step: RenderedStep, observed: Observed) -> tuple[bool, str]:
+    try:
+        return holds(step.tolerance or {"success": True}, observed)
+    except RecursionError:
+        return False, f"{observed.told}, but the answer is nested too deeply to be read"
+
+
 def steps_for(incident: Incident, secrets: Mapping[str, str], mark: str) -> Steps:
-    """Return what takes the steps of an attempt in an incident; programs start in the workspace's folder."""
-    return Steps(incident.places.root if incident.places else incident.folder, secrets, mark)
+    """Return what takes the steps of an attempt in an incident; programs start in the workspace's folder.
+
+    Raises
+    ------
+    RefusedError
+        If a secret is not set, or is too short to be kept out of what is recorded.
+    """
+    try:
+        return Steps(incident.places.root if incident.places else incident.folder, secrets, mark)
+    except UsageError as error:
+        raise RefusedError(error.message, hint=error.hint) from None
 
 
 def _observed(answer: Answer, limit: Limit) -> Observed:

@@ -46,9 +46,10 @@ def whereabouts(body: Mapping[str, Any]) -> Place:
 
 
 def _born(pid: int) -> str:
-    """Return when a process began, in ticks since the boot; "" where the system does not tell."""
+    """Return when a process began, in ticks since the boot; "" if it has ended, or the system does not tell."""
     with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return "" if told[0] == "Z" else told[19]  # Z: it has ended, and only its parent has not noticed
     return ""
 
 

@@ -172,8 +172,11 @@ class Slo(Settings):
 
 
 class Governance(Settings):
-    """What kind of data it touches and which rules it answers to."""
+    """What kind of data it touches and which rules it answers to; what is left out is unknown, never no."""
 
+    role: Literal["provider", "deployer"] | None = None
+    high_risk: bool | Literal["unknown"] = "unknown"
+    sector: str = ""
     data: list[Literal["personal", "special", "financial", "public"]] = Field(default_factory=list)
     frameworks: list[str] = Field(default_factory=list)
     fairness_segments: list[str] = Field(default_factory=list)
@@ -273,7 +276,7 @@ class FairnessLimit(Settings):
     """
 
     by: list[str] = Field(default_factory=list)
-    measures: list[Literal["selection", "accuracy"]] = Field(default_factory=lambda: ["selection"], min_length=1)
+    measures: list[Literal["selection", "accuracy"]] = Field(default=["selection"], min_length=1)
     worse_by: Annotated[float, Field(gt=0, lt=1, strict=False)] = 0.1
     fewest: Annotated[int, Field(ge=20)] = 30
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pty
@@ -210,7 +211,7 @@ def test_beats_come_when_their_time_has_come():
     """Two hours every five minutes are 25 samples, and the waits add up to the two hours."""
     passing = Time()
     timing = passing.timing()
-    assert list(timing.beats()) == list(range(1, 26))
+    assert list(itertools.islice(timing.beats(), 99)) == list(range(1, 26))
     assert timing.samples == 25
     assert sum(passing.slept) == 7200
 
@@ -225,15 +226,16 @@ def test_no_clock_makes_it_spin_or_run_for_ever(every, many, jumps):
     passing, beats = Time(), 0
     timing = passing.timing(timedelta(seconds=every), timedelta(seconds=every * many))
     for beats, _ in enumerate(timing.beats(), 1):
+        assert beats <= timing.samples
         passing.now += jumps[beats % len(jumps)]
-    assert 1 <= beats <= timing.samples
+    assert beats
     assert all(0 <= one <= every for one in passing.slept)
 
 
 def test_beats_that_were_missed_are_passed_over():
     """A sample that takes longer than the time between two leaves one out, and does not hurry after it."""
     passing, taken = Time(), []
-    for beat in passing.timing(MINUTE, 5 * MINUTE).beats():
+    for beat in itertools.islice(passing.timing(MINUTE, 5 * MINUTE).beats(), 20):
         taken.append(beat)
         passing.now += 100 if beat == 1 else 0
     assert taken == [1, 3, 4, 5, 6]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 
 import pytest
 from catalog_fixture import (
@@ -161,6 +163,26 @@ def test_kubectl_makes_of_a_document_what_the_action_says(name, variant, tmp_pat
     cluster = Cluster(tmp_path, DOCUMENTS[name, variant])
     rehearse(render(CATALOG[name], VALUES, variant), cluster)
     assert without_defaults(cluster.document) == without_defaults(DOCUMENTS[name, variant])
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [("rollback_version", "kubernetes"), ("rollback_version", "kserve"), ("shift_traffic", "kserve")],
+)
+def test_kubectl_takes_the_arguments(name, variant, tmp_path):
+    """Where no document can stand in for a cluster, kubectl at least reads every argument and goes on to connect."""
+    found = render(CATALOG[name], VALUES, variant).resolved({"revision": "7", "percent": None})
+    steps = [found.snapshot, found.dry_run, found.execute, found.verify, found.rollback, found.rollback_verify]
+    words = ["--server=http://127.0.0.1:1", "--request-timeout=1s"]
+    for argv in {step.argv for step in [*steps, *found.preconditions] if step.argv}:
+        done = subprocess.run(
+            [*argv, *words], capture_output=True, text=True, check=False,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "connection" in done.stderr, done.stderr
+        assert "refused" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("name", [name for name, variant in VARIANTS if variant == "http"])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["approve", "pending", "reject"]
 
 Incident = Annotated[str, typer.Argument(help="INC-…")]
-Subject = Annotated[str, typer.Argument(metavar="ACTION", help="The action that was decided on, or close.")]
+Action = Annotated[str, typer.Argument(help="The action that was decided on, or close.")]
 Key = Annotated[
     str,
     typer.Option(help="The SSH key to sign with, or the .pub of one in an agent. Default: RBNB_SSH_KEY, else none."),
@@ -32,7 +32,7 @@ Undo = Annotated[bool, typer.Option("--rollback", help="It is about rolling the 
 @app.command()
 def approve(
     incident: Incident,
-    subject: Subject,
+    action: Action,
     because: Annotated[str, typer.Option("--because", "-b", help="Why, in a sentence.")] = "",
     key: Key = "",
     plan: Annotated[str, typer.Option(help="Approve only if this is still its digest, sha256:….")] = "",
@@ -42,18 +42,18 @@ def approve(
 ) -> None:
     """Approve an action, or closing without acceptance: it shows exactly what, and asks."""
     workspace = open_workspace()
-    shown = _look(incident, subject, undo=rollback, as_json=as_json)
+    shown = _look(incident, action, undo=rollback, as_json=as_json)
     if shown is not None and not yes:
-        _ask(incident, subject)
+        _ask(incident, action)
     seen = plan or (shown.matter.plan if shown else "")
-    step = workspace.approve(incident, subject, because, key=key, plan=seen, undo=rollback)
-    _say(incident, subject, step, as_json=as_json)
+    step = workspace.approve(incident, action, because, key=key, plan=seen, undo=rollback)
+    _say(incident, action, step, as_json=as_json)
 
 
 @app.command()
 def reject(
     incident: Incident,
-    subject: Subject,
+    action: Action,
     because: Annotated[str, typer.Option("--because", "-b", help="Why, in a sentence.")] = "",
     rollback: Undo = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take back what you approved or rejected.")] = False,
@@ -63,10 +63,10 @@ def reject(
     """Reject an action, or closing: nobody can do it until you take that back, or it has changed."""
     workspace = open_workspace()
     if withdraw:
-        step = workspace.withdraw(incident, subject, because, key=key, undo=rollback)
+        step = workspace.withdraw(incident, action, because, key=key, undo=rollback)
     else:
-        step = workspace.reject(incident, subject, because, key=key, undo=rollback)
-    _say(incident, subject, step, as_json=as_json)
+        step = workspace.reject(incident, action, because, key=key, undo=rollback)
+    _say(incident, action, step, as_json=as_json)
 
 
 @app.command()

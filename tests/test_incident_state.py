@@ -113,6 +113,17 @@ def test_a_person_outranks_the_run():
     assert told.severity == "SEV1"
 
 
+def test_no_run_lowers_the_severity():
+    """Without a person's word the severity is the worst that any run graded, so that a quiet hour lowers nothing."""
+    runs = [("01-x", "SEV3"), ("02-y", "SEV1"), ("03-z", "SEV4")]
+    told = [("run.started", {"run": run}) for run, _ in runs]
+    ended = [("run.finished", {"run": run, "status": "completed", "severity": level}) for run, level in runs]
+    assert state(*told, *ended).severity == "SEV1"
+    assert state(*told, *ended).severity_because == "graded by 02-y"
+    by_hand = ("severity.set", {"level": "SEV4", "because": "a test system"})
+    assert state(*told, *ended[:2], by_hand, ended[2]).severity == "SEV4"
+
+
 def test_people_are_those_assigned_last():
     """The last one assigned to a role comes last, and nobody is listed twice."""
     told = state(*[("incident.assigned", {"role": "scribe", "person": who}) for who in ("ben", "cleo", "ben")])

@@ -99,7 +99,8 @@ class State:
     Parameters
     ----------
     severity
-        As a person set it, else as the last run graded it.
+        As a person set it, else the worst that a run graded: a later run of another runbook, or of a quiet hour, lowers
+        nothing that people have to approve or be told; a person may.
     people
         Who was assigned which role in this incident, by role.
     decision
@@ -176,7 +177,7 @@ class _Fold:
         self.attempts: dict[int, Attempt] = {}
         self.decisions: list[Entry] = []
         self.people: dict[str, tuple[str, ...]] = {}
-        self.graded = self.graded_because = self.set_by_hand = ""
+        self.graded = self.graded_because = self.set_by_hand = self.said_because = ""
         self.acknowledged: Entry | None = None
         self.acceptance: Entry | None = None
         self.accepted = self.watched = False
@@ -229,8 +230,8 @@ class _Fold:
             return
         status, verdict = str(body.get("status", "")), str(body.get("verdict", ""))
         self.runs[run] = RunState(run, status, verdict, self.runs[run].started, body)
-        if body.get("severity"):
-            self.graded, self.graded_because = str(body["severity"]), f"graded by {run}"
+        if (level := str(body.get("severity") or "")) and (not self.graded or level < self.graded):
+            self.graded, self.graded_because = level, f"graded by {run}"
         if (onset := _time(body.get("onset"))) is not None:
             self.occurred.append(onset)
 
@@ -238,7 +239,7 @@ class _Fold:
 
     def _severity_set(self, entry: Entry) -> None:
         self.set_by_hand = str(entry.body.get("level", ""))
-        self.graded_because = f"{entry.body.get('because', '')} ({entry.by})"
+        self.said_because = f"{entry.body.get('because', '')} ({entry.by})"
 
     def _incident_acknowledged(self, entry: Entry) -> None:
         self.acknowledged = self.acknowledged or entry
@@ -337,7 +338,7 @@ class _Fold:
             entries=tuple(self.entries),
             template=str(body.get("template", "")),
             environment=str(body.get("environment", "")),
-            severity_because=self.graded_because,
+            severity_because=self.said_because or self.graded_because,
             times=times,
             acknowledged_by=self.acknowledged.by if self.acknowledged else "",
             people=dict(self.people),

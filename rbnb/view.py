@@ -93,12 +93,11 @@ class Commands:
         lines = [self.title]
         for item in self.items:
             lines += [f"# {item['label']}", item["command"]]
+        # Paragraphs, because JupyterLab floats what is in a list of definitions.
         shown = "".join(
-            f"<dt>{html.escape(i['label'])}</dt><dd><pre>{html.escape(i['command'])}</pre></dd>" for i in self.items
+            f"<p><em>{html.escape(i['label'])}</em></p><pre>{html.escape(i['command'])}</pre>" for i in self.items
         )
-        return _bundle(
-            "commands", to_plain(self), "\n".join(lines), f"<p>{html.escape(self.title)}</p><dl>{shown}</dl>"
-        )
+        return _bundle("commands", to_plain(self), "\n".join(lines), f"<p>{html.escape(self.title)}</p>{shown}")
 
 
 View = Table | Facts | Note | Commands

@@ -72,6 +72,7 @@ def test_an_action_is_shown_as_it_would_run():
     told = typed("show", "rollback_version", "--model", "svc")
     assert "https://mlflow.example.com/api/2.0/mlflow/registered-models/alias" in told
     assert '"$MLFLOW_TRACKING_TOKEN"' in told
+    assert 'holds when $.model_version.version is "7"' in told
     assert "<version, from the snapshot>" in told
     assert "Nothing was run." in told
     shown = json.loads(typed("show", "rollback_version", "--model", "svc", "--variant", "process", "--json"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from rbnb.catalog import Observed, check_path, holds, taken
+from rbnb.catalog import Observed, check_path, described, holds, taken
 from rbnb.catalog.tolerance import ToleranceField, filled
 from rbnb.catalog.values import Filling
 from rbnb.errors import DataError, UsageError
@@ -136,6 +136,16 @@ def test_values_in_a_tolerance_are_only_values():
     for path in ("$.", "$[?", "x y"):
         with pytest.raises(UsageError, match="JSONPath"):
             check_path(path)
+
+
+@pytest.mark.parametrize("written", [case[0] for case in HELD + NOT_HELD], ids=str)
+def test_every_tolerance_can_be_told_in_words(written):
+    """A person who approves reads when a verification holds, for each form a tolerance can have."""
+    plain = filled(WRITTEN.validate_python(written), Filling({}))
+    told = described(plain)
+    assert " is " in told or " matches " in told
+    assert all(path in told for path in [plain.get("jsonpath", "")])
+    assert described({"success": True}) == "it succeeds"
 
 
 # What a snapshot takes

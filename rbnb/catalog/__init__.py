@@ -17,7 +17,7 @@ from __future__ import annotations
 from rbnb.catalog.grammar import APPROVALS, Action, Precondition, Snapshot, Step, Variant, Verify
 from rbnb.catalog.loading import load_catalog
 from rbnb.catalog.rendering import RenderedAction, RenderedRequest, RenderedStep, render
-from rbnb.catalog.tolerance import Observed, Take, Tolerance, check_path, holds, taken
+from rbnb.catalog.tolerance import Observed, Take, Tolerance, check_path, described, holds, taken
 from rbnb.catalog.values import Value
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Variant",
     "Verify",
     "check_path",
+    "described",
     "holds",
     "load_catalog",
     "render",

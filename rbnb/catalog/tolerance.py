@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from rbnb.catalog.values import Filling
 
-__all__ = ["Observed", "Take", "Tolerance", "ToleranceField", "check_path", "filled", "holds", "taken"]
+__all__ = ["Observed", "Take", "Tolerance", "ToleranceField", "check_path", "described", "filled", "holds", "taken"]
 
 _TESTS = ("equals", "one_of", "range", "regex", "exists")
 _SAFE = r"[A-Za-z0-9][A-Za-z0-9 ._:/@+-]{0,255}"
@@ -141,6 +141,38 @@ def filled(tolerance: Tolerance, filling: Filling) -> dict[str, Any]:
     if tolerance.all:
         plain["all"] = [filled(one, filling) for one in tolerance.all]
     return plain
+
+
+def described(tolerance: Mapping[str, Any]) -> str:
+    """Return in words when a tolerance of a rendered step holds.
+
+    Examples
+    --------
+    >>> described({"jsonpath": "$.spec.suspend", "equals": True})
+    '$.spec.suspend is true'
+    >>> described({"all": [{"status": [0, 3]}, {"regex": "^done"}]})
+    'the code is 0 or 3, and its answer matches ^done'
+    """
+    parts = tolerance.get("all", [tolerance])
+    return ", and ".join(described(one) if "all" in one else _described(one) for one in parts)
+
+
+def _described(tolerance: Mapping[str, Any]) -> str:
+    subject = tolerance.get("jsonpath", "its answer")
+    if "status" in tolerance:
+        return f"the code is {_either(tolerance['status'])}"
+    if "range" in tolerance:
+        return f"{subject} is from {tolerance['range'][0]:g} to {tolerance['range'][1]:g}"
+    if "exists" in tolerance:
+        return f"{subject} is {'' if tolerance['exists'] else 'not '}there"
+    if "regex" in tolerance:
+        return f"{subject} matches {tolerance['regex']}"
+    wanted = [tolerance["equals"]] if "equals" in tolerance else tolerance.get("one_of", tolerance.get("text"))
+    return f"{subject} is {_either(wanted)}" if wanted else "it succeeds"
+
+
+def _either(values: list[Any]) -> str:
+    return " or ".join(one_line(json.dumps(value, ensure_ascii=False), 120) for value in values)
 
 
 def holds(tolerance: Mapping[str, Any], observed: Observed) -> tuple[bool, str]:

@@ -148,11 +148,14 @@ def _told(action: Action, rendered: RenderedAction) -> Iterator[str]:
 
 
 def _step(label: str, step: RenderedStep) -> list[str]:
+    from rbnb.catalog import described
     from rbnb.text import one_line
 
     lines = ["", f"{label}: {one_line(step.text, 400)}"]
     if step.display:
         lines.append(f"  {one_line(step.display, 4000)}")
+    if "success" not in step.tolerance and step.tolerance:
+        lines.append(f"  holds when {one_line(described(step.tolerance), 1000)}")
     if step.take:
         lines.append(f"  takes {', '.join(step.take)}")
     if step.patience:

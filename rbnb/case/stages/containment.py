@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rbnb.case.stages.parts import fact
+from rbnb.catalog import described
 from rbnb.times import format_duration
 from rbnb.view import Commands, Facts, Note, Table, columns
 
@@ -88,7 +89,7 @@ def _note(step: RenderedStep) -> str:
     if not step.patience:
         return step.text
     every, patience = (format_duration(timedelta(seconds=seconds)) for seconds in (step.every, step.patience))
-    return f"{step.text} Asked every {every}, for {patience} at the longest."
+    return f"{step.text} Holds when {described(step.tolerance)}; asked every {every}, for {patience} at the longest."
 
 
 def _alternatives(others: Mapping[str, RenderedAction]) -> Table:

@@ -31,6 +31,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from rbnb.errors import RbnbError
@@ -51,7 +52,7 @@ __all__ = [
     "UNGRADED",
     "Due",
     "ExtraDue",
-    "chain_of",
+    "Timetable",
     "due_items",
     "is_quiet",
     "open_items",
@@ -296,36 +297,57 @@ def _updates(entries: Iterable[Entry]) -> list[datetime]:
     ]
 
 
-def timers_of(state: State, places: Places, now: datetime, *, extra: Iterable[ExtraDue] = ()) -> list[Due]:
-    """Return everything that is or was due in one incident, by the workspace's own policy and chains.
+class Timetable:
+    """What a workspace demands of its incidents: `response.yaml` and the chains, each read once.
 
     Parameters
     ----------
-    now
-        The later of the clock and the highest time on record (`State.now`).
-    extra
-        As in `due_items`.
-
-    Raises
-    ------
-    ConfigError
-        If `response.yaml` is unreadable or wrong.
+    places
+        The workspace.
     """
-    levels = load_response(places.policy_file("response")).levels
-    level = levels.get(state.severity) or levels[UNGRADED]  # type: ignore[call-overload]
-    return due_items(state, level, now, chain=chain_of(state, places), extra=extra)
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self._chains: dict[str, list[str]] = {}
+
+    def of(self, state: State, now: datetime, *, extra: Iterable[ExtraDue] = ()) -> list[Due]:
+        """Return everything that is or was due in one incident, soonest first.
+
+        Parameters
+        ----------
+        now
+            The later of the clock and the highest time on record (`State.now`).
+        extra
+            As in `due_items`.
+
+        Raises
+        ------
+        ConfigError
+            If `response.yaml` is unreadable or wrong.
+        """
+        level = self._levels.get(state.severity) or self._levels[UNGRADED]
+        return due_items(state, level, now, chain=self.chain(state), extra=extra)
+
+    @cached_property
+    def _levels(self) -> dict[str, Level]:
+        return dict(load_response(self.places.policy_file("response")).levels.items())
+
+    def chain(self, state: State) -> list[str]:
+        """Return to whom an incident goes up: rbnb.toml for its severity, else its model's own, else rbnb.toml's."""
+        own = self.places.file.escalation
+        for_severity = {str(name): people for name, people in own.by_severity.items()}
+        return for_severity.get(state.severity) or self._of_model(state.model) or own.chain
+
+    def _of_model(self, model: str) -> list[str]:
+        if model not in self._chains:
+            try:
+                on_call = load_model_file(find_model(self.places.models, model)).on_call if model else None
+            except RbnbError:  # a model file that is gone or broken must not hide what is due
+                on_call = None
+            self._chains[model] = on_call.escalation if on_call else []
+        return self._chains[model]
 
 
-def chain_of(state: State, places: Places) -> list[str]:
-    """Return to whom an incident goes up: rbnb.toml for its severity, else its model's own, else rbnb.toml's."""
-    own = places.file.escalation
-    for_severity = {str(name): people for name, people in own.by_severity.items()}
-    return for_severity.get(state.severity) or _chain_of_model(state.model, places) or own.chain
-
-
-def _chain_of_model(model: str, places: Places) -> list[str]:
-    try:
-        on_call = load_model_file(find_model(places.models, model)).on_call if model else None
-    except RbnbError:  # a model file that is gone or broken must not hide what is due
-        return []
-    return on_call.escalation if on_call else []
+def timers_of(state: State, places: Places, now: datetime, *, extra: Iterable[ExtraDue] = ()) -> list[Due]:
+    """Return everything that is or was due in one incident; for many, keep a `Timetable`."""
+    return Timetable(places).of(state, now, extra=extra)

@@ -78,7 +78,7 @@ def render_incident(
     record
         The record of its last run (run.json), or nothing.
     timers
-        What is and was due (`rbnb.incidents.timers.timers_of`).
+        What is and was due (`rbnb.incidents.timers`).
     context
         What neither holds: ``now``, as of when the page is; ``model`` {title, version, owner, on_call};
         ``links`` {label: http(s) address}.

@@ -106,7 +106,8 @@ class Lifecycle(Pages):
         damaged: list[str] = []
         for name in find_incidents(self.places.reports):
             try:
-                items += self._timers(Incident(self.places.reports / name, self.clock, self.places).state())
+                state = Incident(self.places.reports / name, self.clock, self.places).state()
+                items += self._timers(state)
             except IntegrityError:
                 damaged.append(name)
         return DueList(tuple(open_items(items)), tuple(damaged))

@@ -7,6 +7,7 @@ was recorded stands, whether or not the page could be written; a page that could
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rbnb.errors import NotFoundError, RbnbError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rbnb.incidents import State
-    from rbnb.incidents.timers import Due
+    from rbnb.incidents.timers import Due, ExtraDue, Timetable
 
 __all__ = ["PAGE", "Pages"]
 
@@ -38,9 +39,17 @@ class Pages(Base):
         return self._timers(self.incident(name).state())
 
     def _timers(self, state: State) -> list[Due]:
-        from rbnb.incidents.timers import timers_of
+        return self._timetable.of(state, state.now(self.clock), extra=self._clocks(state))
 
-        return timers_of(state, self.places, state.now(self.clock))
+    def _clocks(self, state: State) -> list[ExtraDue]:  # noqa: ARG002 - what the law demands, a part below knows
+        """Return what else is due, and by when."""
+        return []
+
+    @cached_property
+    def _timetable(self) -> Timetable:
+        from rbnb.incidents.timers import Timetable
+
+        return Timetable(self.places)
 
     def write_incident_page(self, name: str) -> Path | None:
         """Write an incident's page anew, and return where; a failure is logged as a warning, and None.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbnb.case.stages.parts import fact, span
 from rbnb.incidents import fold
-from rbnb.incidents.timers import open_items, remaining, timers_of
+from rbnb.incidents.timers import Timetable, open_items, remaining
 from rbnb.view import Facts, Table, columns
 
 if TYPE_CHECKING:
@@ -118,6 +118,6 @@ def _due(state: State, places: Places) -> list[View]:
     last = state.highest_time
     if last is None:
         return []
-    rows = tuple((item.what, item.due, remaining(item)) for item in open_items(timers_of(state, places, last)))
+    rows = tuple((item.what, item.due, remaining(item)) for item in open_items(Timetable(places).of(state, last)))
     note = f"As of {last:%a %d %b %Y, %H:%M} UTC, the last entry of the ledger; now: rbnb due"
     return [Table("What is due", columns("what", "by|time", "then"), rows, note)] if rows else []

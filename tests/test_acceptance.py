@@ -29,9 +29,11 @@ from conftest import RBNB
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rbnb.acceptance.asked import Objectives
 from rbnb.acceptance.bench import Bench
 from rbnb.acceptance.fairness import gap_growth
 from rbnb.acceptance.fired import fresh_since
+from rbnb.acceptance.measuring import Checks, Stretch
 from rbnb.acceptance.scenarios import fresh_windows, newest_part, peak_part
 from rbnb.acceptance.slices import FreshData
 from rbnb.acceptance.telling import acceptance_rows, head_lines, reason_lines, tail_lines
@@ -198,6 +200,7 @@ def test_no_data_since_the_containment_is_not_met(contained):
     assert measured.windows == ()
     assert {one.outcome for one in measured.criteria} == {"not met", "undefined"}
     assert any("no data since the containment" in line for line in reason_lines(measured))
+    assert any("the newest end at 2026-11-19T10:00:00Z" in line for line in reason_lines(measured))
     assert entry.body["met"] is False
 
 
@@ -269,6 +272,50 @@ def test_a_runbook_is_measured_by_its_own_checks(tmp_path):
     assert {one.runbook for one in checks} == {"output_inconsistency"}
     assert {one.name: one.outcome for one in checks}["decision_mismatch"] == "met"
     assert all(one.before > 0.01 for one in checks if one.name == "decision_mismatch")
+
+
+def test_a_runbook_of_ones_own_cannot_be_done_again_and_that_is_not_met(contained):
+    """What only a notebook knows how to measure is undefined, never passed over."""
+    workspace, incident = contained(CONTAINED)
+    record = Bench(incident.places, incident).runs[0].record
+    triage = {"findings": record["findings"][:1], "verdict": "genuine", "severity": record["severity"]}
+    triage["findings"][0] |= {"status": "breach", "threshold": "breach ≥ 1"}
+    add_run(incident, "our_own", record["parameters"], triage, {}, CONTAINED)
+    measured, _ = workspace.accept(incident.name)
+    mine = [one for one in measured.criteria if one.runbook == "our_own" and one.source == "check"]
+    assert [one.outcome for one in mine] == ["undefined"]
+    assert "not one that rbnb can measure" in mine[0].why
+
+
+def test_too_few_requests_show_no_objective(contained):
+    """A p99 takes 100 requests and an availability of 99.9 % takes 1,000; with fewer it is undefined, and says so."""
+    _, incident = contained(acceptance={"availability": 0.999})
+    bench = Bench(incident.places, incident)
+    stretch = bench.stretch(Window(CONTAINED, CONTAINED + timedelta(minutes=5)), bench.data())
+    wanted = [one for one in asked_of(bench.model) if one.source in ("latency", "availability")]
+    told = [held(*pair) for pair in Objectives(bench.checks["latency_spike"], stretch).measured(wanted)]
+    assert [outcome for outcome, _ in told] == ["undefined", "undefined"]
+    assert "100 are needed" in told[0][1]
+    assert "1,000 are needed" in told[1][1]
+
+
+def test_quality_is_of_outcomes_where_they_are_known_and_else_an_estimate(contained, returned):
+    """Where outcomes are late the number is called an estimate; where they are known it is theirs."""
+    assert "accuracy (estimated)" in {one.name for one in returned[2].criteria}
+    _, incident = contained()
+    bench = Bench(incident.places, incident)
+    known = Window(CONTAINED - 60 * HOUR, CONTAINED - 54 * HOUR)
+    checks = Checks(bench.places, bench.logs, "data_drift")
+    stretch = Stretch(known, ModelData(bench.model, bench.logs.folder), known.end)
+    ((_, signal),) = Objectives(checks, stretch).measured([DROP])
+    assert signal.name == "accuracy_drop"
+    assert signal.n > 1000
+    fairness = Asked("fairness", "accuracy by region", "worse by at most", 0.1, "share", "region", 30)
+    ((_, gap),) = Objectives(checks, stretch).measured([fairness])
+    assert gap.interval is not None
+    nowhere = Asked("fairness", "selection by planet", "worse by at most", 0.1, "share", "planet", 30)
+    ((_, none),) = Objectives(checks, stretch).measured([nowhere])
+    assert "no segment column" in none.reason
 
 
 # --- nothing is recorded that should not be

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rbnb.acceptance.fired import episode_of, fired_checks, fresh_since, read_runs
 from rbnb.acceptance.measuring import Checks, Logs, Stretch
 from rbnb.acceptance.slices import FreshData
+from rbnb.data import ModelData
 from rbnb.errors import UsageError
 from rbnb.inventory import find_model, load_model_file
 from rbnb.times import format_time, parse_duration, parse_time
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from rbnb.acceptance.fired import Fired, Fresh, RunFacts
     from rbnb.config import Places
-    from rbnb.data import ModelData
     from rbnb.incidents import Incident, State
     from rbnb.inventory import ModelFile
     from rbnb.model import Window
@@ -129,8 +129,9 @@ class Bench:
             raise UsageError(f"{self.at} is in the future", hint=f"now is {format_time(self.now)} for these logs")
         checks, own = self.checks[template], self.checks[template].parameters
         length = f"{int(self.length(template).total_seconds())}s"
-        _, scope = self.data().scope(
-            clock=checks.logs.now,
+        logs = checks.logs  # all of them, also the hidden rows: this is about how far they have come
+        _, scope = ModelData(logs.model, logs.folder).scope(
+            clock=logs.now,
             at=self.at,
             window=length,
             bucket=str(own.get("bucket", "auto")),

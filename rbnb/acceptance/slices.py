@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    import pandas as pd
+
     from rbnb.inventory import ModelFile
 
 __all__ = ["FreshData"]
 
 
 class FreshData(ModelData):
-    """The request log without the rows of a span, and of one segment; the tables beside it stay as they are.
+    """The request log without the rows of a span, and of one segment; of the tables beside it only readings are hidden.
 
     Parameters
     ----------
@@ -49,6 +51,14 @@ class FreshData(ModelData):
     def scored(self) -> Any:  # noqa: ANN401 - an Ibis table
         """The request log as features, scores and outcomes."""
         return self._seen(super().scored)
+
+    def metric_series(self, start: int, end: int) -> pd.DataFrame:
+        """Return the readings of components between two epoch seconds, without those of the hidden span."""
+        frame = super().metric_series(start, end)
+        if self.hidden is None:
+            return frame
+        low, high = (int(one.timestamp()) for one in self.hidden)
+        return frame[(frame["time"] < low) | (frame["time"] >= high)].reset_index(drop=True)
 
     def _seen(self, table: Any) -> Any:  # noqa: ANN401 - an Ibis table
         for part in filter(None, self.where.split("&")):

@@ -54,8 +54,8 @@ PROGRAM = {
         "command": ["switch", "read", "${name}"],
         "expect": "The switch is off.",
         "tolerance": {"jsonpath": "$.state", "equals": "off"},
-        "within": "2s",
-        "every": "1s",
+        "within": "1s",
+        "every": "0.2s",
     },
     "rollback": {"command": ["switch", "set", "${name}", "${snapshot.before}"], "expect": "It says ok."},
     "rollback_verify": {

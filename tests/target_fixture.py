@@ -57,7 +57,7 @@ verify:
   http: *state
   tolerance: {{jsonpath: $.route.candidate, equals: "${{share}}"}}
   within: {within}
-  every: 1s
+  every: 0.2s
   expect: The candidate has the share it was given.
 rollback:
   http:
@@ -70,7 +70,7 @@ rollback_verify:
   http: *state
   tolerance: {{jsonpath: $.route.candidate, equals: "${{snapshot.candidate_before}}"}}
   within: {within}
-  every: 1s
+  every: 0.2s
   expect: The candidate has its share back.
 """
 

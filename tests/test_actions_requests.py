@@ -28,7 +28,7 @@ def target(monkeypatch):
 def scene(tmp_path, monkeypatch, target):
     """Return a scene in which traffic is to be taken away from the candidate."""
     found = make_scene(tmp_path, monkeypatch, decided=False)
-    found.write_action("shift", shift_action(timeout="1s"))
+    found.write_action("shift", shift_action(timeout="1s", within="1s"))
     found.decide("shift", values={"address": target.address})
     return found
 

@@ -42,6 +42,7 @@ from rbnb.errors import ConfigError, IntegrityError, LedgerError, RefusedError, 
 from rbnb.inventory import ModelFile, PeakWindow, load_model_file
 from rbnb.ledger import Ledger
 from rbnb.model import Finding, Signal, Window
+from rbnb.policy.learned import mapping_digest, numbers_digest, written
 from rbnb.policy.returning import Asked, asked_of, held, held_again, worst
 from rbnb.simulate import scene
 from rbnb.simulate.faults.inconsistency import OtherThreshold
@@ -316,6 +317,39 @@ def test_quality_is_of_outcomes_where_they_are_known_and_else_an_estimate(contai
     nowhere = Asked("fairness", "selection by planet", "worse by at most", 0.1, "share", "planet", 30)
     ((_, none),) = Objectives(checks, stretch).measured([nowhere])
     assert "no segment column" in none.reason
+
+
+def test_learned_limits_hold_for_all_traffic_and_not_for_a_part_of_it(contained):
+    """A check is judged again by the limits learned for its hour; what is usual of all requests judges no segment."""
+    _, incident = contained()
+    bench = Bench(incident.places, incident)
+    checks = bench.checks["latency_spike"]
+    week = {day: [0.6] * 24 for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+    signal = {"signal": "latency_p50", "unit": "ratio", "direction": "above", "compares": "interval", "n": 500}
+    runbook = {"runbook": "latency_spike", "policy": "1.0", "numbers": numbers_digest(checks.policy)}
+    content = {
+        "format": 1,
+        "model": "live",
+        "model_version": bench.model.version,
+        "version": 3,
+        "created_at": "2026-11-18T00:00:00Z",
+        "created_by": "ada",
+        "history": {"start": "2026-10-01T00:00:00Z", "end": "2026-11-18T00:00:00Z", "hours": 900, "false_alarms": 0.0},
+        "data": {"table": "t", "mapping": mapping_digest(bench.model), "rows": 9, "digest": "sha256:0"},
+        "thresholds": [runbook | {"window_seconds": 7200, "signals": [signal | {"usual": week, "breach": week}]}],
+        "levels": [],
+    }
+    incident.places.baselines.mkdir(parents=True, exist_ok=True)
+    (incident.places.baselines / "live.yaml").write_text(written(content), encoding="utf-8")
+    window = Window(CONTAINED, CONTAINED + 2 * HOUR)
+    found = {}
+    for whole in (True, False):
+        again = checks.again(bench.stretch(window, bench.data(), whole=whole))
+        ((found[whole], _),) = again.of("latency_p50", "")
+    assert "baseline v3, Thu 12:00" in found[True].threshold
+    assert found[True].status == "breach"
+    assert found[False].status == "ok"
+    assert "baseline" not in found[False].threshold
 
 
 # --- nothing is recorded that should not be

@@ -139,6 +139,16 @@ def test_closing_without_the_steps_before_says_that_they_were_passed_over():
     assert "It was closed as a false alarm." in text
 
 
+def test_a_risk_that_nobody_has_assessed_is_told_as_the_run_has_it():
+    """With its numbers; once somebody has assessed it, theirs is the one that is shown."""
+    affected = {"signal": "slow_share", "value": 0.32, "unit": "share", "n": 1143, "where": "", "interval": None}
+    risk = {"harm": "payments wait", "affected": affected, "residual": None, "not_known": ["residual"]}
+    text = words(page(story=STORY[:8], record={**RECORD, "risk": risk}))
+    assert "As the last run tells it; nobody has assessed it on record yet." in text
+    assert "slow share 32 % (n 1 143)" in text.replace("\u202f", " ")
+    assert "Assessed by eva" in words(page(record={**RECORD, "risk": risk}))
+
+
 def test_an_acceptance_that_no_longer_counts_says_so():
     """Something was done after it was measured."""
     again = (75, "action.started", {"attempt": 2, "action": "throttle", "way": "execute"})

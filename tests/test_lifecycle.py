@@ -408,6 +408,21 @@ def test_the_page_is_written_after_every_step_and_also_after_a_refusal(team):
     assert "was refused" in page.read_text(encoding="utf-8")
 
 
+def test_the_page_shows_the_rules_with_what_answers_them_and_their_clocks(team):
+    """As the model file says which data it handles; a broken model file hides no page."""
+    model = team.root / "models" / "svc.yaml"
+    model.write_text(f"{MODEL}governance: {{data: [personal]}}\n", encoding="utf-8")
+    page = team.root / "reports" / team.name / "incident.html"
+    team.by("ada").acknowledge(team.name)
+    text = page.read_text(encoding="utf-8")
+    assert "GDPR-33" in text
+    assert "Not legal advice" in text
+    assert any(item.source.startswith("gdpr") for item in team.workspace.timers(team.name))
+    model.write_text("broken: [", encoding="utf-8")
+    team.by("ben", 1).acknowledge(team.name)
+    assert "ben acknowledged" in page.read_text(encoding="utf-8")
+
+
 def test_a_page_that_cannot_be_written_fails_no_command(team, caplog):
     """The step is on record; the warning says that the ledger holds it."""
     (team.root / "reports" / team.name / "incident.html").mkdir()

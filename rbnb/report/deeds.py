@@ -1,4 +1,4 @@
-"""What was decided, approved, done, measured, said and answered in an incident, from the entries of its ledger.
+"""What was decided, approved, done, measured and said in an incident, from the entries of its ledger.
 
 Rules: a command is shown exactly as it is on record; an identity that was only asserted is called so; an action that
 began and of whose end nothing is on record is shown as that, never as done; what an entry lacks is said to be absent.
@@ -44,11 +44,6 @@ _APPROVALS = {
     "approval.refused": ("■", "bad", "not accepted"),
     "approve.refused": ("■", "bad", "not accepted"),
 }
-_APPLIES = {
-    "yes": ("●", "info", "applies"),
-    "no": ("–", "none", "does not apply"),
-    "unknown": ("?", "warn", "not known"),
-}
 _LONGEST_COMMAND = 8000
 #: So many criteria are shown without having to be asked for.
 _FEW = 8
@@ -88,8 +83,6 @@ def read_deeds(state: State, now: datetime | None) -> Plain:
         "acceptance": _acceptance(state),
         "watching": _watching(state, of),
         "updates": [_update(entry) for entry in of("update.written", "update.sent", "update.failed")],
-        "risk": _risk(of("risk.assessed")),
-        "compliance": [_answer(entry) for entry in _latest(of("compliance.answered"), "item")],
     }
 
 
@@ -101,11 +94,6 @@ class _ByKind:
 
     def __call__(self, *kinds: str) -> list[Entry]:
         return [entry for entry in self._entries if entry.kind in kinds]
-
-
-def _latest(entries: list[Entry], key: str) -> list[Entry]:
-    """Return the last entry of each value of a key."""
-    return list({str(entry.body.get(key)): entry for entry in entries}.values())
 
 
 def _who_and_when(entry: Entry) -> Plain:
@@ -328,21 +316,4 @@ def _update(entry: Entry) -> Plain:
         "colour": visible(body.get("colour") or "", 20),
         "through": visible(body.get("through") or "", 120),
         "note": visible(body.get("why") or body.get("path") or "", 300),
-    }
-
-
-def _risk(entries: list[Entry]) -> Plain | None:
-    if not entries:
-        return None
-    entry = entries[-1]
-    rows = [{"label": word(key).capitalize(), "text": text_of(value, 2000)} for key, value in entry.body.items()]
-    return _who_and_when(entry) | {"rows": [row for row in rows if row["text"] != NOTHING]}
-
-
-def _answer(entry: Entry) -> Plain:
-    applies = str(entry.body.get("applies"))
-    return _who_and_when(entry) | {
-        "item": text_of(entry.body.get("item"), 120),
-        "state": mark(*_APPLIES.get(applies, ("?", "none", "no answer"))),
-        "because": visible(entry.body.get("because") or "", 2000),
     }

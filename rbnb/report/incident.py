@@ -22,6 +22,7 @@ from rbnb.ledger import GENESIS
 from rbnb.model import NAME
 from rbnb.report import _environment
 from rbnb.report.deeds import read_deeds
+from rbnb.report.rules import read_rules
 from rbnb.report.words import NOTHING, number, safe_link, text_of, time_tag, word
 from rbnb.text import one_line, visible
 from rbnb.times import format_time
@@ -81,7 +82,7 @@ def render_incident(
         What is and was due (`rbnb.incidents.timers`).
     context
         What neither holds: ``now``, as of when the page is; ``model`` {title, version, owner, on_call};
-        ``links`` {label: http(s) address}.
+        ``links`` {label: http(s) address}; ``checklist``, the rules held against the incident.
 
     Returns
     -------
@@ -123,6 +124,7 @@ def read_incident(state: State, record: Mapping[str, Any], timers: Sequence[Due]
         "links": _links(context),
         "ledger": _ledger(state),
         **read_deeds(state, now),
+        **read_rules(state, record, context.get("checklist")),
     }
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rbnb.incidents import State
+    from rbnb.incidents.checklist import Checklist
     from rbnb.incidents.timers import Due, ExtraDue, Timetable
 
 __all__ = ["PAGE", "Pages"]
@@ -80,9 +81,13 @@ class Pages(Base):
             record = {}
         return render_incident(state, record, timers=self._timers(state), context=self._page_context(state))
 
+    def _checklist(self, state: State) -> Checklist | None:  # noqa: ARG002 - a part below knows
+        """Return the rules held against an incident, where that is known."""
+        return None
+
     def _page_context(self, state: State) -> dict[str, Any]:
         try:
-            model = self.model(state.model)
+            model, checklist = self.model(state.model), self._checklist(state)
         except RbnbError:  # the page says that nothing more is known of the model
             return {"now": state.now(self.clock)}
         return {
@@ -94,4 +99,5 @@ class Pages(Base):
                 "on_call": model.on_call.rotation if model.on_call else "",
             },
             "links": model.links,
+            "checklist": checklist,
         }

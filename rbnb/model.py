@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 #: Version of run.json; the first number changes when a field changes its meaning or goes.
-RECORD_VERSION = "1.1"
+RECORD_VERSION = "1.2"
 
 #: What a model, template, incident or action may be called.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

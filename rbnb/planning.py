@@ -15,7 +15,7 @@ from rbnb.catalog import load_catalog
 from rbnb.config import read_yaml
 from rbnb.data import ModelData
 from rbnb.errors import ConfigError, NotFoundError, ParameterError
-from rbnb.governance import load_compliance, load_response
+from rbnb.governance import load_compliance, load_response, load_risk
 from rbnb.inventory import find_model, load_model_file
 from rbnb.policy import effective_thresholds, is_policy, load_policy, load_weights, overrides_for
 from rbnb.policy.learned import read_baseline
@@ -143,7 +143,8 @@ def _check_policy(places: Places, template: str, model: ModelFile, path: Path) -
     read_baseline(places.baselines / f"{model.name}.yaml", model.name)
     load_weights(places.policy_file("severity"))
     load_response(places.policy_file("response"))
-    load_compliance(places.policy_file("compliance"))
+    load_compliance(places.policy_files("compliance"))
+    load_risk(places.policy_file("risk"))
     catalog = catalog_of(places)
     platforms = {variant for action in catalog.values() for variant in action.names}
     for key, kind, names, known in (

@@ -102,6 +102,7 @@ def build_record(
             "branch": triage.get("branch", []),
             "referrals": triage.get("referrals", []) if complete else [],
             "proposal": stage.get("containment", {}).get("proposal") if complete else None,
+            "risk": stage.get("governance", {}).get("risk") if complete else None,
             "not_measured": triage.get("not_measured", stage.get("decision_record", {}).get("not_measured", [])),
             "second_opinion": stage.get("decision_record", {}).get("second_opinion"),
             "policy": triage.get("policy"),

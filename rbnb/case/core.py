@@ -17,7 +17,7 @@ from rbnb.catalog import load_catalog, render
 from rbnb.config import Places, open_places
 from rbnb.data import ModelData
 from rbnb.errors import ConfigError, UsageError
-from rbnb.governance import load_compliance, load_response
+from rbnb.governance import load_response
 from rbnb.inventory import ModelFile, find_model, load_model_file
 from rbnb.model import NotMeasured
 from rbnb.plots import Figure
@@ -115,6 +115,7 @@ class Case:
         self._severity: Severity | None = None
         self._opinion: SecondOpinion | None = None
         self._finished: set[str] = set()
+        self.ongoing: bool | None = None  # as the detection found it
 
     @classmethod
     def open(cls, template: str, *, model: str, **parameters: Any) -> Case:  # noqa: ANN401 - template parameters
@@ -366,15 +367,14 @@ class Case:
         otherwise = self.policy.watch
         self.show(*stages.monitoring(self.findings, self.causes, self.severity, response, watch, otherwise))
 
+    @cached_property
+    def risk(self) -> dict[str, Any]:
+        """The risk as this run can tell it; after the triage."""
+        return stages.risk_of(self)
+
     def governance(self) -> None:
         """Show the risk, the approvals needed, and the rules this may touch with their clocks."""
-        response = load_response(self.places.policy_file("response"))
-        compliance = load_compliance(self.places.policy_file("compliance"))
-        self.show(
-            *stages.governance(
-                self.model, self.findings, self.decision, self.severity, self.scope, response, compliance, self.policy
-            )
-        )
+        self.show(*stages.governance(self))
 
     def second_opinion(self, wanted: bool = True, looked_at: Iterable[str] = ()) -> None:  # noqa: FBT001, FBT002 - a run parameter
         """Show what Evidently says of the same features, and where and why it differs; after the triage.
@@ -471,6 +471,7 @@ class Case:
         if stage in self._finished:
             return
         self._finished.add(stage)
+        self.ongoing = found.get("ongoing", self.ongoing)
         glue(f"stage.{stage}", {"stage": stage, **self._record(stage), **found})
 
     def _record(self, stage: str) -> dict[str, Any]:
@@ -480,6 +481,7 @@ class Case:
             "triage": self._judged,
             "reproduce": lambda: {"materials": self.materials},
             "containment": lambda: {"proposal": stages.proposal_record(self.decision, self.severity, self.options)},
+            "governance": lambda: {"risk": self.risk},
             "decision_record": lambda: {
                 "not_measured": self.not_measured,
                 "second_opinion": self._opinion.record() if self._opinion else None,

@@ -11,7 +11,7 @@ from rbnb.case.stages.deciding import (
     ways_to_decide,
 )
 from rbnb.case.stages.findings import branch_table, finding_table, for_and_against, referral_notes, verdict_facts
-from rbnb.case.stages.governance import governance
+from rbnb.case.stages.governance import governance, risk_of
 from rbnb.case.stages.header import header_facts, links, responsibility_facts, standing_views
 from rbnb.case.stages.learning import learning
 from rbnb.case.stages.remediation import monitoring, remediation
@@ -38,6 +38,7 @@ __all__ = [
     "remediation",
     "rerun_commands",
     "responsibility_facts",
+    "risk_of",
     "standing_line",
     "standing_views",
     "verdict_facts",

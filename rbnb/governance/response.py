@@ -1,13 +1,10 @@
-"""How a team must respond, and which rules an incident may touch: read from files, told with their clocks.
+"""How a team must respond at each severity: times, and who is told what.
 
-Rules: durations run from detection; an item is listed when the model file names its framework, or when
-the model handles personal data and the item is about that; nothing here decides whether a law applies,
-and everything that is shown says so.
+Rule: durations run from detection.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -15,10 +12,10 @@ from pydantic import Field, field_validator
 from rbnb.config import Duration, Settings, parse_settings, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from datetime import datetime
     from pathlib import Path
 
-__all__ = ["Audience", "Compliance", "ComplianceItem", "Level", "Response", "due", "load_compliance", "load_response"]
+__all__ = ["Audience", "Level", "Response", "due", "load_response"]
 
 
 class Level(Settings):
@@ -64,30 +61,6 @@ class Response(Settings):
         return [audience for audience in self.audiences if severity <= audience.from_severity]
 
 
-class ComplianceItem(Settings):
-    """One item of a framework in our own words."""
-
-    id: str
-    framework: str
-    text: str
-    evidence: str
-    deadline: Duration | None = None
-
-
-class Compliance(Settings):
-    """`policies/compliance.yaml`."""
-
-    name: str
-    version: str
-    checked_on: date
-    items: list[ComplianceItem]
-
-    def touching(self, frameworks: Iterable[str], data: Iterable[str]) -> list[ComplianceItem]:
-        """Return the items of these frameworks, and of the data protection law when data are personal."""
-        chosen = set(frameworks) | ({"gdpr"} if {"personal", "special"} & set(data) else set())
-        return [item for item in self.items if item.framework in chosen]
-
-
 def load_response(path: Path) -> Response:
     """Read how a team responds.
 
@@ -97,17 +70,6 @@ def load_response(path: Path) -> Response:
         If the file is unreadable, or a key is unknown or wrong.
     """
     return parse_settings(Response, read_yaml(path), path)
-
-
-def load_compliance(path: Path) -> Compliance:
-    """Read the compliance items.
-
-    Raises
-    ------
-    ConfigError
-        If the file is unreadable, or a key is unknown or wrong.
-    """
-    return parse_settings(Compliance, read_yaml(path), path)
 
 
 def due(level: Level, detected: datetime) -> list[tuple[str, datetime]]:

@@ -62,7 +62,8 @@ def test_the_top_says_what_happened_where_it_stands_and_what_comes_next():
     for said in (
         "Status amber: needs attention", "Contained", "The harm is limited; what caused it is not mended yet.",
         "Card payments in zone b wait up to 1.1 s", "The team mends the cause; then the model is measured anew.",
-        "Overdue: next update.", "overdue by 35 min", "Incident commander ada", "Owner of the model payments-ml",
+        "Overdue: next update.", "One thing is overdue.", "overdue by 35 min",
+        "Incident commander ada", "Owner of the model payments-ml",
     ):  # fmt: skip
         assert said in text
 

@@ -246,7 +246,8 @@ _PASSED = {"contained": "the harm is limited since", "closed": "it was closed"}
 
 def _next(state: State, overdue: Sequence[str]) -> str:
     """Say what comes next, in words for everybody."""
-    late = f" Overdue: {', '.join(visible(what, 80) for what in overdue[:4])}." if overdue else ""
+    count = len(overdue)
+    late = f" {'One thing is' if count == 1 else f'{count} things are'} overdue." if overdue else ""
     if state.held and state.status != "closed":
         return f"A rollout is on hold until a person releases it.{late}"
     return f"{_NEXT.get(_stage(state), 'Nobody can say before the record is mended.')}{late}"

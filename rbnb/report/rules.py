@@ -29,8 +29,11 @@ _APPLIES = {
     "not yet": ("–", "none", "does not apply yet"),
     "unknown": ("?", "warn", "not known"),
 }
+_COUNTED = {"yes": "apply", "unknown": "not known", "no": "do not apply", "not yet": "do not apply yet"}
 #: In which order items are shown: what applies, what is not known, the rest.
 _FIRST = ("yes", "unknown")
+#: So many rules are shown without having to be asked for.
+_FEW = 6
 #: What a person reads of a risk, in this order; anything else comes after.
 _RISK = ("harm", "affected", "duration", "segments", "likelihood", "severity", "level", "mitigations", "residual")
 _NOT_SHOWN = ("likelihood_because", "not_known", "run")
@@ -49,9 +52,18 @@ def read_rules(state: State, record: Mapping[str, Any], checklist: Any) -> Plain
     items = getattr(checklist, "items", None)
     return {
         "risk": _risk(state, record),
-        "rules": [_answered(entry) for entry in last.values()] if items is None else _checked(items, last),
+        **_parted([_answered(entry) for entry in last.values()] if items is None else _checked(items, last)),
         "questions": len(getattr(checklist, "open", ())),
     }
+
+
+def _parted(rules: list[Plain]) -> Plain:
+    """Return the rules whose clock runs, or all of a few; and the others, with how many of them apply."""
+    running = rules if len(rules) <= _FEW else [rule for rule in rules if rule["clock"] is not None]
+    others = [rule for rule in rules if rule not in running]
+    counts = [(words, sum(rule["applies"] == applies for rule in others)) for applies, words in _COUNTED.items()]
+    told = ", ".join(f"{count} {words}" for words, count in counts if count)
+    return {"rules": running, "other_rules": others, "other_rules_told": told}
 
 
 def _risk(state: State, record: Mapping[str, Any]) -> Plain | None:

@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
@@ -29,6 +30,7 @@ from conftest import RBNB
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rbnb.acceptance.accepting import _as_far_as_known
 from rbnb.acceptance.asked import Objectives
 from rbnb.acceptance.bench import Bench
 from rbnb.acceptance.fairness import gap_growth
@@ -317,6 +319,27 @@ def test_quality_is_of_outcomes_where_they_are_known_and_else_an_estimate(contai
     nowhere = Asked("fairness", "selection by planet", "worse by at most", 0.1, "share", "planet", 30)
     ((_, none),) = Objectives(checks, stretch).measured([nowhere])
     assert "no segment column" in none.reason
+
+
+def test_rows_that_are_too_old_are_no_all_clear(contained):
+    """Logs that stopped hours ago are judged as of now, not as of their end: every check on them is undefined."""
+    workspace, incident = contained(LATER, clock=Clock(LATER + 3 * HOUR), acceptance={"windows": 1})
+    measured, _ = workspace.accept(incident.name, window="30m")
+    checks = [one for one in measured.criteria if one.source == "check" and one.scenario == "all"]
+    assert {one.outcome for one in checks} == {"undefined"}
+    assert all("data_age" in one.why for one in checks)
+
+
+def test_what_a_few_rows_at_peak_cannot_tell_is_said_and_not_demanded(returned):
+    """Peak hours that nobody demands may leave a check open, which is said; one that is not met counts all the same."""
+    _, _, measured, _ = returned
+    peak = [one for one in measured.criteria if one.scenario == "peak" and one.source == "check"]
+    scenario = next(one for one in measured.scenarios if one.name == "peak")
+    open_one = replace(peak[0], outcome="undefined", why="too few rows")
+    bad_one = replace(peak[1], outcome="not met")
+    told, kept = _as_far_as_known(scenario, [open_one, bad_one, *peak[2:]])
+    assert "too few rows" in told.why
+    assert kept == [bad_one, *peak[2:]]
 
 
 def test_learned_limits_hold_for_all_traffic_and_not_for_a_part_of_it(contained):

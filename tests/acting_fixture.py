@@ -124,10 +124,11 @@ class Scene:
         )
 
     def write_action(self, name="switch_off", text=None, **changed):
-        """Write an action into the workspace's catalog."""
+        """Write an action into the workspace's catalog; what is None is left out."""
         folder = self.root / "policies" / "actions"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.yaml").write_text(text or yaml.safe_dump({**PROGRAM, **changed}, sort_keys=False))
+        whole = {key: value for key, value in {**PROGRAM, **changed}.items() if value is not None}
+        (folder / f"{name}.yaml").write_text(text or yaml.safe_dump(whole, sort_keys=False))
 
     def run(self, run=RUN, *, verdict="genuine", proposal="switch_off"):
         """Put a completed run on record, with a record and some evidence on the disk."""

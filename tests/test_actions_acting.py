@@ -244,6 +244,20 @@ def test_roll_back_needs_a_responder(scene, monkeypatch):
     refused(scene, "may not rollback", "rollback", scene.workspace.rollback)
 
 
+def test_roll_back_with_a_rule_of_its_own(scene, monkeypatch):
+    """A workspace may ask for approvals of a rollback; then it waits for them."""
+    rules = "name: approvals\nversion: '1'\nrules:\n"
+    rules += "  - {name: undo, way: [rollback], people: 1, roles: [approver], expires: 1h}\n"
+    rules += "  - {name: rest, people: 0, roles: [approver], expires: 1h}\n"
+    (scene.root / "policies" / "approvals.yaml").write_text(rules)
+    scene.workspace.act(scene.name, "switch_off")
+    refused(scene, "it needs 1 approval: 0 given", "rollback", scene.workspace.rollback)
+    monkeypatch.setenv("RBNB_USER", "ben")
+    scene.workspace.approve(scene.name, "switch_off", undo=True)
+    monkeypatch.setenv("RBNB_USER", "dan")
+    assert scene.workspace.rollback(scene.name, "switch_off").held
+
+
 @pytest.mark.parametrize("file", ["before.json", "plan.json"])
 def test_roll_back_only_to_what_was_kept(scene, file):
     """A state that was changed since it was kept is not returned to."""
@@ -288,6 +302,18 @@ def test_by_hand_without_approval_is_said(tmp_path, monkeypatch):
     ended = scene.rbnb("act", scene.name, "switch_off", "--by-hand", "--because", "it was burning")
     assert "nobody had approved it" in ended.stderr
     assert "1 approval" in scene.last("action.started").body["unapproved"]
+
+
+def test_looking_contains_nothing(scene):
+    """An action that only looks can be put on record as done, and the incident stays open."""
+    gone = dict.fromkeys(("snapshot", "dry_run", "execute", "rollback", "rollback_verify"))
+    scene.write_action("look", **gone, values={"name": {"pattern": "[a-z]+", "help": "h", "default": "main"}})
+    scene.decide("look")
+    with pytest.raises(ByHandError, match="nothing that rbnb could execute"):
+        scene.workspace.act(scene.name, "look")
+    scene.workspace.did_by_hand(scene.name, "look", "it went on for an hour")
+    assert scene.state.attempts[-1].status == "held"
+    assert scene.state.status == "open"
 
 
 def test_json(scene):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbnb.actions.basis import decided_basis, newest_basis
 from rbnb.catalog import load_catalog, render
+from rbnb.catalog.loading import FOLDER
 from rbnb.errors import NotFoundError, ParameterError
 from rbnb.inventory import find_model, load_model_file
 from rbnb.model import to_plain
@@ -181,10 +182,12 @@ def attempts_of(attempts: Iterable[Attempt], action: str) -> list[Attempt]:
 
 
 def _action(places: Places, name: str) -> Action:
-    catalog = load_catalog(places.policy_files("actions"))
-    if name not in catalog:
-        raise NotFoundError("action", name, catalog)
-    return catalog[name]
+    """Return an action; the files of others are not read, so that a mistake in one of them stops nothing here."""
+    files = places.policy_files("actions")
+    found = load_catalog([file for file in files if file.stem == name or file.parent.name != FOLDER]).get(name)
+    if found is None:
+        raise NotFoundError("action", name, load_catalog(files))
+    return found
 
 
 def _chosen(basis: Basis, key: str) -> str:

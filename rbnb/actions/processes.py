@@ -198,7 +198,7 @@ def _listen(process: subprocess.Popen[bytes], out: Catch, err: Catch, deadline: 
 
 def _read_ready(selector: selectors.BaseSelector) -> None:
     if not selector.get_map():  # it has closed its outputs, and is still there
-        time.sleep(_LOOK)
+        time.sleep(_LOOK / 10)
         return
     for key, _ in selector.select(_LOOK):
         chunk = os.read(key.fd, _CHUNK)

@@ -108,6 +108,23 @@ def test_p27_a_clock_that_was_ahead_for_a_while(tmp_path):
     assert not stands(incident, clock)
 
 
+def test_p27_the_moment_it_names_is_the_end(tmp_path):
+    """P27: an approval that took nine minutes to sign ends at the time it names, and a clock set back does not help."""
+    clock = Clock()
+    incident = Incident(tmp_path / NAME, clock)
+    incident.ledger.append("incident.opened", {"incident": NAME}, by="ada")
+    approval = given_at(clock, incident.ledger.entries())
+    clock.now += timedelta(minutes=9)
+    incident.ledger.append(GIVEN, approval, by="cleo")
+    clock.now = NOON + 2 * HOUR - SECOND
+    assert stands(incident, clock)
+    clock.now += SECOND
+    assert not stands(incident, clock)
+    incident.ledger.append("test.looked", {}, by="ada")
+    clock.now -= HOUR
+    assert not stands(incident, clock)
+
+
 def test_p27_an_approval_cannot_be_dated_ahead(tmp_path):
     """P27: whoever sets the clock back and dates an approval ahead gets nothing for it."""
     clock = Clock()

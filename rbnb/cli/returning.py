@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rbnb.acceptance.watching import Reading, Watch
 
-__all__: list[str] = []
+__all__ = ["accept", "release", "watch"]
 
 Incident = Annotated[str, typer.Argument(help="INC-…")]
 _STYLES = {"ok": "green", "warning": "yellow", "breach": "bold red", "undefined": "yellow", "waiting": "dim"}

@@ -311,7 +311,7 @@ def test_due_lists_the_clocks_until_somebody_answers(place):
     assert (entry.kind, entry.by, entry.body["met"]) == ("compliance.answered", "ada", True)
 
 
-def test_a_false_alarm_and_a_broken_model_file(place):
+def test_a_broken_model_file_hides_no_clock_in_silence(place):
     """Where rbnb cannot tell which clocks run it says so, instead of saying that none does."""
     workspace, name = place
     folder = workspace.places.root / "broken"
@@ -321,6 +321,14 @@ def test_a_false_alarm_and_a_broken_model_file(place):
     (workspace.places.root / "rbnb.toml").write_text(toml, encoding="utf-8")
     again = Workspace.open(workspace.places.root, workspace.clock)
     assert any("legal clocks" in item.what for item in again.timers(name))
+
+
+def test_a_false_alarm_has_no_clocks(place):
+    """What was no incident, by a person's word, is not to be reported."""
+    workspace, name = place
+    body = {"resolution": "false_alarm", "because": "a test", "accepted": False, "exception_by": "ada"}
+    workspace.incident(name).ledger.append("incident.closed", body, by="ada")
+    assert not [item for item in workspace.timers(name) if "AIA" in item.what or "GDPR" in item.what]
 
 
 def test_an_answer_needs_a_reason_an_item_and_somebody_who_may(place, monkeypatch):
@@ -372,3 +380,15 @@ def test_the_one_file_of_earlier_versions_is_still_read(tmp_path):
     assert len(found.frameworks["eu-ai-act"].items) == 16
     assert due_of({}, None, []) == {}
     assert clocks([only], {}, datetime(2026, 11, 22, tzinfo=UTC))[0].source.startswith("gdpr")
+
+
+def test_the_rules_of_the_page_can_be_read(tmp_path):
+    """The framework shown in docs/governance.md loads, and the page names every fact and every clock."""
+    page = (Path(__file__).parent.parent / "docs" / "governance.md").read_text(encoding="utf-8")
+    text = page[page.index("name: house\n") :].split("```", 1)[0]
+    path = tmp_path / "house.yaml"
+    path.write_text(text, encoding="utf-8")
+    (item,) = load_compliance([path]).items
+    assert item.deadline.max == timedelta(hours=1)
+    assert [name for name in FACTS if f"`{name}`" not in page] == []
+    assert [name for name in SPANS if name.partition("/")[0] not in page] == []

@@ -138,7 +138,8 @@ def test_closing_ends_all_but_the_review_and_the_law():
     assert {what for what, item in found.items() if item.is_open} == {"review meeting", "notify the authority"}
     assert minutes_to(found["review meeting"]) == 60 + 2 * 24 * 60
     assert found["contain"].status == "dropped"
-    assert found["notify the authority"].source == "GDPR 33"
+    law = found["notify the authority"]
+    assert (law.source, law.command) == ("GDPR 33", "rbnb compliance INC-20261122-01")
 
 
 def test_what_was_done_before_closing_stays_done():
@@ -154,8 +155,11 @@ def test_a_false_alarm_needs_no_review(resolution):
     assert "review meeting" not in items(opened(), closed, minutes=120)
 
 
-def test_a_review_is_done_by_a_note_or_a_postmortem():
-    """Either is on the ledger."""
+def test_a_review_is_done_by_what_it_leaves():
+    """The risk assessed once it was closed (not before), a note about the review, or a postmortem."""
+    assessed = ("risk.assessed", {"residual": "low", "because": "we met"})
+    assert items(opened(), (50, *assessed), CLOSED, minutes=120)["review meeting"].status == "due"
+    assert items(opened(), CLOSED, (90, *assessed), minutes=120)["review meeting"].done == after(90)
     noted = (90, "observation.recorded", {"text": "we met", "about": "Review"})
     assert items(opened(), CLOSED, noted, minutes=120)["review meeting"].status == "done"
     run = {"run": "03-postmortem", "status": "completed"}

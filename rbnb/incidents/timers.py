@@ -13,7 +13,8 @@ escalate to X        beginning + k × escalate for the k-th  X or one further up
                      of the chain                           done something, or the containment
 next update          last update + update_every             the next update; they end with the first after
                                                             the status remediated
-review meeting       closing + review_within                a note about ``review``, or a run of postmortem
+review meeting       closing + review_within                what a review leaves: the risk assessed after closing,
+                                                            a note about ``review``, or a run of postmortem
 ===================  =====================================  ==================================================
 
 Rules:
@@ -161,7 +162,8 @@ def due_items(
     extra
         What other parts add, such as the clocks of the law; they go on after closing.
     """
-    items = [_due(state, now, what, due, None, source=source) for what, due, source in extra]
+    law = f"rbnb compliance {state.incident}"
+    items = [_due(state, now, what, due, None, command=law, source=source) for what, due, source in extra]
     began, entries = _beginning(state)
     if began is not None and not is_quiet(state):
         items += _Round(state, level, now, began, entries).triggers(chain)
@@ -267,9 +269,11 @@ class _Round:
         closed = self.state.times.closed
         if not self.closed or closed is None or self.state.resolution in _NO_REVIEW:
             return []
-        done = next((entry.at for entry in self.entries if _is_review(entry)), None)
+        last = max(i for i, entry in enumerate(self.entries) if entry.kind == "incident.closed")
+        reviews = [entry.at for i, entry in enumerate(self.entries) if _is_review(entry, after_closing=i > last)]
         due, source = closed + self.level.review_within, self._source("review_within")
-        command = f"rbnb note {self.state.incident} --about review ..."
+        command = f'rbnb risk {self.state.incident} --residual "…" --because "…"'
+        done = next(iter(reviews), None)
         return [_due(self.state, self.now, "review meeting", due, done, command=command, source=source)]
 
 
@@ -277,7 +281,10 @@ def _first(entries: Iterable[Entry], kind: str) -> datetime | None:
     return next((entry.at for entry in entries if entry.kind == kind), None)
 
 
-def _is_review(entry: Entry) -> bool:
+def _is_review(entry: Entry, *, after_closing: bool) -> bool:
+    """Whether an entry is what a review leaves: what remains of the risk, a note about it, or a postmortem."""
+    if entry.kind == "risk.assessed":
+        return after_closing
     if entry.kind == "observation.recorded":
         return str(entry.body.get("about", "")).strip().lower() == "review"
     return entry.kind == "run.finished" and str(entry.body.get("run", "")).endswith("-postmortem")

@@ -269,6 +269,18 @@ def test_answers_on_the_ledger_become_facts():
     assert set(answers_of(ledger(opened(), met)).met) == {"GDPR-33(1)"}
 
 
+def test_saying_it_again_gives_no_more_time_and_taking_it_back_ends_it():
+    """A clock counts from the first yes that still stands."""
+    said = [(m, "compliance.answered", {"item": "major_ict_incident", "applies": "yes"}) for m in (1, 9)]
+    assert answers_of(ledger(opened(), *said)).facts_at == {"major_ict_incident": NOON + timedelta(minutes=1)}
+    back = (10, "compliance.answered", {"item": "major_ict_incident", "applies": "no"})
+    assert answers_of(ledger(opened(), *said, back)).facts_at == {}
+    met = [(m, "compliance.answered", {"item": "DORA-initial", "applies": "yes", "met": True}) for m in (1, 9)]
+    assert answers_of(ledger(opened(), *met)).met == {"DORA-initial": NOON + timedelta(minutes=1)}
+    gone = (10, "compliance.answered", {"item": "DORA-initial", "applies": "no", "met": False})
+    assert answers_of(ledger(opened(), *met, gone)).met == {}
+
+
 PLACE = """\
 [workspace]
 models = "{models}"

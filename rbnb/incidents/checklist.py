@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from rbnb.inventory import ModelFile
     from rbnb.ledger import Entry
 
-__all__ = ["Checked", "Checklist", "answer", "answers_of", "assess_risk", "facts_of", "look_up", "read_checklist"]
+__all__ = [
+    "Checked",
+    "Checklist",
+    "answer",
+    "answers_of",
+    "assess_risk",
+    "facts_of",
+    "items_of",
+    "look_up",
+    "read_checklist",
+]
 
 #: How many entries of one kind are named.
 _MOST = 5
@@ -105,7 +115,7 @@ def read_checklist(
         Of the incident; "" while nobody has said it.
     """
     said, facts = answers_of(entries), facts_of(model, entries, severity)
-    chosen = compliance.touching(model.governance.frameworks, model.governance.data, model.governance.sector)
+    chosen = items_of(compliance, model, facts)
     aware = times.get("detected")
     on = aware.date() if aware else compliance.checked_on
     timed = {one.item: one for one in clocks(chosen, facts, aware, said)}
@@ -136,15 +146,27 @@ def answers_of(entries: Iterable[Entry]) -> Answers:
             continue
         name, applies = str(entry.body.get("item")), str(entry.body.get("applies"))
         if name in FACTS:
-            facts_at.pop(name, None)
-            if applies == "yes":
-                facts_at[name] = entry.at
+            _keep(facts_at, name, entry.at, stands=applies == "yes")
             continue
         items[name] = applies
-        met.pop(name, None)
-        if entry.body.get("met") is True and applies == "yes":
-            met[name] = entry.at
+        if applies != "yes" or entry.body.get("met") is True:
+            _keep(met, name, entry.at, stands=applies == "yes")
     return Answers(items, met, facts_at)
+
+
+def _keep(times: dict[str, datetime], name: str, at: datetime, *, stands: bool) -> None:
+    """Keep since when something stands: saying it again gives no clock more time, taking it back ends it."""
+    if stands:
+        times.setdefault(name, at)
+    else:
+        times.pop(name, None)
+
+
+def items_of(compliance: Compliance, model: ModelFile, facts: Mapping[str, Fact]) -> list[ComplianceItem]:
+    """Return the items an incident of this model may touch; a person's word on personal data counts as well."""
+    own = model.governance
+    data = [*own.data, *(["personal"] if facts.get("personal_data") is True else [])]
+    return compliance.touching(own.frameworks, data, own.sector)
 
 
 def facts_of(model: ModelFile, entries: Iterable[Entry], severity: str = "") -> dict[str, Fact]:

@@ -133,7 +133,7 @@ class Governance(Pages):
         What a broken model file or framework hides is said as an item of its own, due at once.
         """
         from rbnb.governance import clocks
-        from rbnb.incidents.checklist import answers_of, facts_of
+        from rbnb.incidents.checklist import answers_of, facts_of, items_of
         from rbnb.incidents.timers import is_quiet
 
         detected = state.times.detected
@@ -143,7 +143,6 @@ class Governance(Pages):
             model, frameworks = self.model(state.model), self._frameworks
         except RbnbError as error:
             return [(f"see which legal clocks run: rbnb cannot tell ({error.message})", detected, "compliance")]
-        own = model.governance
-        items = frameworks.touching(own.frameworks, own.data, own.sector)
-        found = clocks(items, facts_of(model, state.entries, state.severity), detected, answers_of(state.entries))
+        facts = facts_of(model, state.entries, state.severity)
+        found = clocks(items_of(frameworks, model, facts), facts, detected, answers_of(state.entries))
         return [(one.what, one.due_at, one.source) for one in found]

@@ -153,7 +153,7 @@ def test_fails_halfway(scene):
     scene.write_program(extra="    open(path, 'w').write('half'); sys.exit('it broke')")
     ended = scene.rbnb("act", scene.name, "switch_off")
     assert ended.returncode == 4
-    assert "exit 1" in ended.stdout
+    assert "it says: exit 1: it broke" in ended.stdout
     assert scene.state.attempts[0].status == "failed"
     with pytest.raises(RefusedError, match="attempt 1 of it failed, and nobody has said what became of it"):
         scene.workspace.act(scene.name, "switch_off")

@@ -90,7 +90,14 @@ def conflict(state: State, action: str) -> str:
     return ""
 
 
-_ENDED = {"interrupted": "was cut off", "failed": "failed", "timed_out": "ran out of time"}
+_ENDED = {
+    "interrupted": "was cut off",
+    "failed": "failed",
+    "timed_out": "ran out of time",
+    "done": "was done, and not checked",
+    "held": "is in force",
+    "not_held": "was done, and its check did not hold",
+}
 
 
 def _going_on(attempt: Attempt) -> str:
@@ -123,6 +130,9 @@ def about(incident: str, attempt: Attempt) -> list[str]:
     lines = [f"attempt {attempt.id}, {does}, by {attempt.by} at {format_time(attempt.started)}: it {state}"]
     lines += [f"  {command}" for command in _commands(body, attempt.way)]
     lines += [f"  the state before is in {snapshot['path']}"] if snapshot.get("path") else []
+    if attempt.status in _IN_FORCE:
+        lines.append(f"to look again: rbnb act {incident} {attempt.action} --check")
+        lines.append(f"before it can be done again: rbnb rollback {incident} {attempt.action}")
     if attempt.status in UNKNOWN:
         lines += [
             "look what became of it; the check changes nothing:",

@@ -87,10 +87,19 @@ class Steps:
         answer = self._answer(step, limit, seconds)
         observed = _observed(answer, limit)
         held, _ = _judged(step, observed)
-        shown = Observed(observed.provider, observed.code, self.scrubber.clean(observed.text, cut="end"))
+        shown = Observed(observed.provider, observed.code, self.scrubber.clean(observed.text))
         _, told = _judged(step, shown)
+        if not held:
+            told += self._complaint(answer)
         told = self.scrubber.clean(f"{told} ({answer.why})" if answer.why else told)
         return Seen(answer, observed, held and answer.outcome == "done", one_line(told, 400))
+
+    def _complaint(self, answer: Answer) -> str:
+        """Return the last line of standard error, where a program says what it did not like."""
+        text = self.scrubber.clean(
+            b"".join(answer.err.parts).decode(errors="replace"), cut="start" if answer.err.cut else ""
+        )
+        return f": {one_line(text.strip().splitlines()[-1], 200)}" if text.strip() else ""
 
     def _answer(self, step: RenderedStep, limit: Limit, seconds: float) -> Answer:
         if step.request is not None:

@@ -177,7 +177,8 @@ def _lines(report: Report) -> list[str]:
         lines.append(f"  output: {report.output['path']}")
     if (found := report.verification) is not None:
         mark = "it holds" if found.held else "IT DOES NOT HOLD"
-        lines.append(f"  check: {mark}: {found.seen} ({found.tries} tries, {found.seconds:.1f} s)")
+        tries = f"{found.tries} {'try' if found.tries == 1 else 'tries'}"
+        lines.append(f"  check: {mark}: {found.seen} ({tries}, {found.seconds:.1f} s)")
         lines.append(f"    expected: {found.expected}")
     return [*lines, f"  to undo it: {report.undo}"] if report.undo else lines
 

@@ -187,6 +187,16 @@ def test_a_key_stands_for_one_person(tmp_path, keys, signed):
         assert "in the file of allowed signers" in checked(tmp_path, lent, signed).why_not
 
 
+def test_a_key_that_is_removed_meanwhile(tmp_path, keys, signed):
+    """One program that checks twice sees that the file of allowed signers has changed in between."""
+    file, people = tmp_path / "allowed_signers", directory()
+    check = Signers(file, people)
+    file.write_text(f"ben {public(keys['ben'])}\n")
+    assert check(people.resolve("ben"), LINE, signed, NOW).key
+    file.write_text(f"ben {public(keys['other'])}\n")
+    assert check(people.resolve("ben"), LINE, signed, NOW).why_not
+
+
 def test_a_signature_for_something_else_proves_nothing(tmp_path, keys, signed):
     """What was signed for git, with another line, or is no signature at all, proves nothing."""
     mine = f"ben {public(keys['ben'])}\n"

@@ -41,7 +41,6 @@ def accept(
 
     workspace = open_workspace()
     found, entry = workspace.accept(incident, window=window, at=at)
-    workspace.write_incident_page(incident)
     if as_json:
         out_json({"incident": incident, "seq": entry.seq, **entry.body})
     else:
@@ -75,7 +74,6 @@ def watch(
             found = workspace.watch(incident, timing=timing, window=window, on_sample=show)
         except KeyboardInterrupt:
             found = None
-    workspace.write_incident_page(incident)
     if found is None:
         taken = len(seen[-1].samples) if seen else 0
         complain(f"stopped by hand; {taken} sample{'s' if taken != 1 else ''} on record", f"rbnb show {incident}")
@@ -96,7 +94,6 @@ def release(
     """Let a rollout go on that `rbnb watch` has put on hold."""
     workspace = open_workspace()
     entry = workspace.release(incident, because)
-    workspace.write_incident_page(incident)
     if as_json:
         out_json({"incident": incident, "seq": entry.seq, **entry.body})
     else:

@@ -52,7 +52,9 @@ def _counts(attempt: Attempt) -> bool:
 
 
 def _attempt(source: Source, attempt: Attempt) -> str:
-    return f"{source.words.measures.get(attempt.action, _MEASURE)}: {_BECAME[attempt.status]}"
+    by_hand = attempt.way == "by_hand" and attempt.status == "held"
+    became = "done by hand; whether it helps is not measured yet" if by_hand else _BECAME[attempt.status]
+    return f"{source.words.measures.get(attempt.action, _MEASURE)}: {became}"
 
 
 def next_words(source: Source) -> list[str]:

@@ -244,7 +244,9 @@ def _subject_of(body: Body) -> str:
     return f"T{done[1:]}" if body.get("way") == "rollback" else f"The action {done}"
 
 
-def _act_verified(body: Body, _: str) -> str:
+def _act_verified(body: Body, by: str) -> str:
+    if body.get("by_hand") is True:
+        return f"{by} says that {_subject_of(body)} took effect: {_of(body, 'seen')}. Nothing was measured."
     seen, expected = _of(body, "seen"), _of(body, "expected")
     told = [f"expected “{expected}”" if expected else "", f"saw “{seen}”" if seen else ""]
     numbers = f": {', '.join(filter(None, told))}" if any(told) else ""
@@ -278,6 +280,8 @@ def _criterion(criterion: Body) -> str:
 
 
 def _watch_started(body: Body, by: str) -> str:
+    if body.get("for") == "once":
+        return f"{by} looked once at what had fired."
     every = f" every {_of(body, 'every')}" if _of(body, "every") else ""
     long = f" for {_of(body, 'for')}" if _of(body, "for") else ""
     return f"{by} began to watch the model{every}{long}."

@@ -69,7 +69,8 @@ class Workspace(Running, Lifecycle, Decisions, Approvals, Actions, Acceptance, C
         UsageError
             If there is no text, or the time cannot be read or lies in the future.
         """
-        return self.incident(name).note(text, by=by, seen_at=seen_at, about=about)
+        with self.changing(name) as incident:
+            return incident.note(text, by=by, seen_at=seen_at, about=about)
 
     @staticmethod
     def init(folder: Path, *, samples: bool = True) -> list[Path]:

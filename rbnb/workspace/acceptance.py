@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rbnb.workspace.base import Base
+from rbnb.workspace.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["Acceptance"]
 
 
-class Acceptance(Base):
+class Acceptance(Pages):
     """Return to service: acceptance, and watching."""
 
     def accept(self, name: str, *, window: str = "", at: str = "") -> tuple[Measured, Entry]:
         """Measure whether a model may return to service, and record it; see `rbnb.acceptance.recording.accept`."""
         from rbnb.acceptance.recording import accept
 
-        return accept(self.places, self.incident(name), window=window, at=at)
+        with self.changing(name) as incident:
+            return accept(self.places, incident, window=window, at=at)
 
     def watch(
         self,
@@ -44,10 +45,12 @@ class Acceptance(Base):
         """
         from rbnb.acceptance.watching import Timing, Watch
 
-        return Watch(self.places, self.incident(name), timing or Timing(), window).run(on_sample)
+        with self.changing(name) as incident:
+            return Watch(self.places, incident, timing or Timing(), window).run(on_sample)
 
     def release(self, name: str, because: str) -> Entry:
         """Let a held rollout go on; see `rbnb.acceptance.watching.release`."""
         from rbnb.acceptance.watching import release
 
-        return release(self.incident(name), because)
+        with self.changing(name) as incident:
+            return release(incident, because)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rbnb.workspace.base import Base
+from rbnb.workspace.pages import Pages
 
 if TYPE_CHECKING:
     from rbnb.communication import Patience, Sent, Told, UpdateDue
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Communication"]
 
 
-class Communication(Base):
+class Communication(Pages):
     """Telling those concerned."""
 
     def update(
@@ -54,11 +54,12 @@ class Communication(Base):
         """
         from rbnb.communication import draft_update, tell
 
-        incident = self.incident(name)
-        actor = incident.allow("update", subject=audience)
-        draft = draft_update(self.places, incident, incident.state(), audience, actor, note=note, next_step=next_step)
         channels = self.places.file.communication
-        return tell(incident, draft, by=actor.id, channels=channels, sending=send, patience=patience)
+        with self.changing(name) as incident:
+            actor = incident.allow("update", subject=audience)
+            state = incident.state()
+            draft = draft_update(self.places, incident, state, audience, actor, note=note, next_step=next_step)
+            return tell(incident, draft, by=actor.id, channels=channels, sending=send, patience=patience)
 
     def updates_due(self, name: str) -> list[UpdateDue]:
         """Return which audience of an incident is to be told next, by whom and by when, soonest first.
@@ -87,9 +88,9 @@ class Communication(Base):
         """
         from rbnb.communication import load_communication, resend
 
-        incident = self.incident(name)
         if audience:
             load_communication(self.places.policy_file("communication")).audience(audience)
-        actor = incident.allow("update", subject=audience)
         channels = self.places.file.communication
-        return resend(incident, by=actor.id, channels=channels, audience=audience, patience=patience)
+        with self.changing(name) as incident:
+            actor = incident.allow("update", subject=audience)
+            return resend(incident, by=actor.id, channels=channels, audience=audience, patience=patience)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rbnb.planning import catalog_of
-from rbnb.workspace.base import Base
+from rbnb.workspace.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Decisions"]
 
 
-class Decisions(Base):
+class Decisions(Pages):
     """What is done with decisions."""
 
     def decide(
@@ -61,6 +61,6 @@ class Decisions(Base):
 
         rejected = tuple(Rejected(option, why) for option, why in reject)
         wanted = Choice(choice, because, rejected, values or {}, run)
-        incident = self.incident(name)
-        incident.settle()
-        return decide(incident, wanted, catalog_of(self.places))
+        with self.changing(name) as incident:
+            incident.settle()
+            return decide(incident, wanted, catalog_of(self.places))

@@ -6,7 +6,7 @@ import dataclasses
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rbnb.errors import NotFoundError, RbnbError, RefusedError, UsageError
+from rbnb.errors import NotFoundError, RbnbError, UsageError
 from rbnb.workspace.pages import Pages
 
 if TYPE_CHECKING:
@@ -63,13 +63,8 @@ class Governance(Pages):
         """Put on record whether an item applies, or what is so of a fact; see `rbnb.incidents.checklist.answer`."""
         from rbnb.incidents.checklist import answer
 
-        try:
-            entry = answer(self.incident(name), self.compliance(), item, applies, because, met=met)
-        except RefusedError:
-            self.write_incident_page(name)
-            raise
-        self.write_incident_page(name)
-        return entry
+        with self.changing(name) as incident:
+            return answer(incident, self.compliance(), item, applies, because, met=met)
 
     def risk(self, name: str) -> dict[str, Any]:
         """Return the risk of an incident: as the last run tells it, and as a person last assessed it."""
@@ -95,8 +90,7 @@ class Governance(Pages):
 
         if likelihood and likelihood not in LIKELIHOODS:
             raise UsageError(f"{likelihood!r} is no likelihood", hint=f"use {', '.join(LIKELIHOODS)}")
-        incident = self.incident(name)
-        state = incident.state()
+        state = self.incident(name).state()
         told = self._last_record(state).get("risk") or {}
         chosen = likelihood or told.get("likelihood")
         level = load_risk(self.places.policy_file("risk")).level(chosen, state.severity or None)
@@ -108,13 +102,8 @@ class Governance(Pages):
             "mitigations": mitigations or told.get("mitigations", []),
             "residual": residual,
         }
-        try:
-            entry = assess_risk(incident, state, assessed, because)
-        except RefusedError:
-            self.write_incident_page(name)
-            raise
-        self.write_incident_page(name)
-        return entry
+        with self.changing(name) as incident:
+            return assess_risk(incident, state, assessed, because)
 
     def _timers(self, state: State, timetable: Timetable | None = None) -> list[Due]:
         """Return what is or was due, with the clocks of the law."""

@@ -1,12 +1,14 @@
 """The incident's page, written anew whenever its ledger has grown.
 
-A part of the workspace that changes an incident is a `Pages` and calls `write_incident_page` when it has. Rule: what
-was recorded stands, whether or not the page could be written; a page that could not is a warning, never an error.
+A part of the workspace that changes an incident is a `Pages`, and does it inside `changing`. Rules: a refusal is on the
+ledger too, so the page is written anew after it as well; what was recorded stands, whether or not the page could be
+written; a page that could not is a warning, never an error.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,10 @@ from rbnb.record import write_atomically
 from rbnb.workspace.base import Base
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from rbnb.incidents import State
+    from rbnb.incidents import Incident, State
     from rbnb.incidents.checklist import Checklist
     from rbnb.incidents.timers import Due, ExtraDue, Timetable
 
@@ -51,6 +54,15 @@ class Pages(Base):
         from rbnb.incidents.timers import Timetable
 
         return Timetable(self.places)
+
+    @contextmanager
+    def changing(self, name: str) -> Iterator[Incident]:
+        """Open an incident, and write its page anew at the end; also where something was refused or has failed."""
+        incident = self.incident(name)
+        try:
+            yield incident
+        finally:
+            self.write_incident_page(name)
 
     def write_incident_page(self, name: str) -> Path | None:
         """Write an incident's page anew, and return where; a failure is logged as a warning, and None.

@@ -21,7 +21,7 @@ from rbnb.model import RunStatus, to_plain
 from rbnb.planning import Plan, Request, prepare, resolve
 from rbnb.record import build_record, list_products, write_atomically
 from rbnb.times import format_time
-from rbnb.workspace.base import Base
+from rbnb.workspace.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class RunResult:
         return bool(self.record["status"] == RunStatus.COMPLETED.value)
 
 
-class Running(Base):
+class Running(Pages):
     """What is done with runbooks."""
 
     def plan(self, request: Request) -> Plan:
@@ -186,6 +186,7 @@ class Running(Base):
         }
         kind = "run.finished" if outcome.status is RunStatus.COMPLETED else "run.failed"
         case.ledger.append(kind, body, by=user())
+        self.write_incident_page(case.name)
         return RunResult(folder, record)
 
     def _write_run_page(self, case: Incident, folder: Path, model: ModelFile, record: dict[str, Any]) -> None:

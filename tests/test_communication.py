@@ -11,9 +11,9 @@ import yaml
 from communication_fixture import NOW, Clock, add_run, healthy, incident, inconclusive, record, tried, workspace
 
 from rbnb.communication import load_communication, updates_due
-from rbnb.communication.audiences import LEVEL_OF, LEVELS
 from rbnb.config import shipped
 from rbnb.errors import ConfigError, NotFoundError, RefusedError, UsageError
+from rbnb.governance.audiences import LEVEL_OF, LEVELS
 from rbnb.policy import load_policy
 
 TABLE = shipped("policies") / "communication.yaml"

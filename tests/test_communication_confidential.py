@@ -11,10 +11,10 @@ import pytest
 from communication_fixture import incident, record, tried, workspace
 
 from rbnb.communication import load_communication
-from rbnb.communication.audiences import Words
 from rbnb.communication.markup import escape, plain_text, slack_blocks
 from rbnb.communication.plain import outside
 from rbnb.config import shipped
+from rbnb.governance.audiences import Words
 from rbnb.policy import is_policy, load_policy
 
 AUDIENCES = ("responders", "stakeholders", "leadership", "regulators")

@@ -13,7 +13,7 @@ import yaml
 
 from rbnb.config import Owners, shipped
 from rbnb.errors import ConfigError
-from rbnb.governance import assess, due, load_compliance, load_response, load_risk, reviewer_name
+from rbnb.governance import assess, due, load_communication, load_compliance, load_response, load_risk, reviewer_name
 from rbnb.governance.risk import LIKELIHOODS
 from rbnb.model import Finding
 
@@ -34,8 +34,8 @@ def test_the_worse_the_sooner():
 
 def test_whoever_is_told_of_little_is_told_of_much():
     """Nobody is left out because it got worse."""
-    response = load_response(RESPONSE)
-    told = [{audience.who for audience in response.told(level)} for level in LEVELS]
+    communication = load_communication(shipped("policies") / "communication.yaml")
+    told = [set(communication.told(level)) for level in LEVELS]
     assert told[0] >= told[1] >= told[2] >= told[3]
     assert told[0]
 

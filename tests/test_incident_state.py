@@ -103,6 +103,14 @@ def test_times_that_no_longer_hold_are_gone():
     assert told.attempts[0].status == "rolled_back"
 
 
+def test_closing_proves_nothing_that_comes_before_it():
+    """What was closed without being contained has no time at which it was contained."""
+    told = state(("incident.closed", {"resolution": "false_alarm"}))
+    assert told.times.contained is None
+    assert told.times.closed is not None
+    assert state(*attempt(1), ("incident.closed", {})).times.contained == START + timedelta(minutes=4)
+
+
 def test_a_person_outranks_the_run():
     """A severity that a person set stands, also when a later run grades otherwise; the reason says who."""
     told = state(

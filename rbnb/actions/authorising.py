@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rbnb.actions.plan import canonical_digest
-from rbnb.catalog import APPROVALS
 from rbnb.errors import RefusedError
 from rbnb.incidents.consenting import Matter, standing_of
 from rbnb.incidents.statements import UnprovableError
@@ -22,7 +21,6 @@ def matter_of(plan: ActionPlan) -> Matter:
 
     An action whose catalog entry demands more people than is usual for its risk gets them, whatever the rules say.
     """
-    demanded = plan.rendered.approvals
     return Matter(
         subject=plan.action,
         plan=plan.digest,
@@ -31,7 +29,7 @@ def matter_of(plan: ActionPlan) -> Matter:
         severity=plan.severity,
         risk=plan.risk,
         way=plan.way,
-        at_least=demanded if demanded > APPROVALS.get(plan.risk, 0) else 0,
+        at_least=plan.rendered.demanded,
         missing=plan.missing,
     )
 

@@ -17,7 +17,8 @@ from rbnb.catalog import load_catalog, render
 from rbnb.config import Places, open_places
 from rbnb.data import ModelData
 from rbnb.errors import ConfigError, UsageError
-from rbnb.governance import load_response
+from rbnb.governance import load_communication, load_response
+from rbnb.incidents.approval_rules import load_approval_rules, rule_for
 from rbnb.inventory import ModelFile, find_model, load_model_file
 from rbnb.model import NotMeasured
 from rbnb.plots import Figure
@@ -346,10 +347,20 @@ class Case:
         found = {name: catalog[name] for name in names if name in catalog}
         return {name: render(a, values, a.variant_for(self.model.platforms)) for name, a in found.items()}
 
+    @cached_property
+    def needed(self) -> dict[str, int]:
+        """By action, how many people have to approve it at this severity, as rbnb asks when it is to be done."""
+        rules = load_approval_rules(self.places.policy_file("approvals"))
+        asked = (rules, self.model.environment, self.severity.level)
+        return {
+            name: rule_for(*asked, action.risk, at_least=action.demanded).people
+            for name, action in self.options.items()
+        }
+
     def containment(self) -> None:
         """Show the proposal with its commands and rollback, the alternatives, and who is told what."""
-        response = load_response(self.places.policy_file("response"))
-        self.show(*stages.containment(self.decision, self.severity, self.options, response))
+        communication = load_communication(self.places.policy_file("communication"))
+        self.show(*stages.containment(self.decision, self.severity, self.options, self.needed, communication))
 
     def remediation(self, *criteria: tuple[str, str]) -> None:
         """Show the known-good state and what must be measured before this counts as over.
@@ -480,7 +491,7 @@ class Case:
             "detection": lambda: {"observations": self.seen},
             "triage": self._judged,
             "reproduce": lambda: {"materials": self.materials},
-            "containment": lambda: {"proposal": stages.proposal_record(self.decision, self.severity, self.options)},
+            "containment": lambda: {"proposal": stages.proposal_record(self.decision, self.options, self.needed)},
             "governance": lambda: {"risk": self.risk},
             "decision_record": lambda: {
                 "not_measured": self.not_measured,

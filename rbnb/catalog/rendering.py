@@ -14,7 +14,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from rbnb.catalog.grammar import Precondition, Snapshot, Verify
+from rbnb.catalog.grammar import APPROVALS, Precondition, Snapshot, Verify
 from rbnb.catalog.tolerance import filled
 from rbnb.catalog.values import PLACEHOLDER, Filling, checked
 from rbnb.errors import NotFoundError, ParameterError, UsageError
@@ -159,6 +159,11 @@ class RenderedAction:
     help: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     taken: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def demanded(self) -> int:
+        """How many approvals it demands whatever the rules say: those beyond what is usual for its risk, else 0."""
+        return self.approvals if self.approvals > APPROVALS.get(self.risk, 0) else 0
 
     @property
     def paths(self) -> list[str]:

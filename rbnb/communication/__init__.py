@@ -7,11 +7,11 @@ the incident (`tell`: a file, an entry), and sent through the audience's channel
 
 from __future__ import annotations
 
-from rbnb.communication.audiences import load_communication
 from rbnb.communication.due import UpdateDue, updates_due
 from rbnb.communication.filling import Draft, draft_update
 from rbnb.communication.outbox import Sent, Told, Written, pending, resend, shown, tell
 from rbnb.communication.sending import Delivery, Patience
+from rbnb.governance.audiences import load_communication
 
 __all__ = [
     "Delivery",

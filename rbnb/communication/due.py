@@ -14,7 +14,7 @@ from rbnb.times import parse_time
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from rbnb.communication.audiences import Communication
+    from rbnb.governance.audiences import Communication
     from rbnb.incidents import State
 
 __all__ = ["UpdateDue", "updates_due"]

@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from rbnb.communication.audiences import LEVEL_OF, may_hear
 from rbnb.communication.measures import checked_words, done_words, next_words
 from rbnb.communication.plain import outside, said_time
+from rbnb.governance.audiences import LEVEL_OF, may_hear
 from rbnb.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rbnb.communication.audiences import Audience, Communication
     from rbnb.communication.story import Story
+    from rbnb.governance.audiences import Audience, Communication
     from rbnb.incidents import State
 
 __all__ = ["Source", "allowed_facts", "may_name"]

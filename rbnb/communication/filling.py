@@ -13,12 +13,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rbnb.communication.audiences import load_communication, template_of
 from rbnb.communication.facts import Source, allowed_facts, may_name
 from rbnb.communication.markup import escape
 from rbnb.communication.plain import said_time
 from rbnb.communication.story import colour_of, read_story, severity_of, sign_of
 from rbnb.errors import ConfigError, NotFoundError, UsageError
+from rbnb.governance.audiences import load_communication, template_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from rbnb.communication.audiences import Audience, Communication
     from rbnb.communication.story import Story
     from rbnb.config import Places
+    from rbnb.governance.audiences import Audience, Communication
     from rbnb.incidents import Actor, Incident, State
     from rbnb.people import Directory
 

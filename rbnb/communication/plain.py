@@ -17,7 +17,7 @@ from rbnb.times import parse_time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rbnb.communication.audiences import Words
+    from rbnb.governance.audiences import Words
 
 __all__ = ["outside", "said_time"]
 
@@ -49,7 +49,7 @@ def outside(text: str, sentences: Sequence[str], words: Words) -> str:
 
     Examples
     --------
-    >>> from rbnb.communication.audiences import Words
+    >>> from rbnb.governance.audiences import Words
     >>> words = Words(severity={}, status={}, instead={"column": "an input"})
     >>> outside("Slow since 2026-11-19 14:05 UTC: host-17.", ["Slow since {onset}: {x}."], words)
     'Slow since Thursday, 19 November 2026, 14:05 UTC.'

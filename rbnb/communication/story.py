@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from rbnb.communication.audiences import Communication
+    from rbnb.governance.audiences import Communication
     from rbnb.incidents import RunState, State
 
 __all__ = ["SIGNS", "Story", "colour_of", "read_story", "severity_of", "sign_of"]

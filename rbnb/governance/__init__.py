@@ -4,6 +4,7 @@ Rules: nothing here decides whether a law applies, and everything that is shown 
 unknown, never "no"; a number that was not measured is not known, never 0.
 """
 
+from rbnb.governance.audiences import Audience, Communication, load_communication
 from rbnb.governance.clocks import DueItem, clocks
 from rbnb.governance.compliance import (
     NOT_LEGAL_ADVICE,
@@ -16,13 +17,14 @@ from rbnb.governance.compliance import (
     questions,
 )
 from rbnb.governance.conditions import FACTS, evaluate, names_in
-from rbnb.governance.response import Audience, Level, Response, due, load_response
+from rbnb.governance.response import Level, Response, due, load_response
 from rbnb.governance.risk import RiskGrid, assess, load_risk, reviewer_name
 
 __all__ = [
     "FACTS",
     "NOT_LEGAL_ADVICE",
     "Audience",
+    "Communication",
     "Compliance",
     "ComplianceItem",
     "DueItem",
@@ -36,6 +38,7 @@ __all__ = [
     "clocks",
     "due",
     "evaluate",
+    "load_communication",
     "load_compliance",
     "load_response",
     "load_risk",

@@ -5,9 +5,9 @@ Rule: durations run from detection.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from rbnb.config import Duration, Settings, parse_settings, read_yaml
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["Audience", "Level", "Response", "due", "load_response"]
+__all__ = ["Level", "Response", "due", "load_response"]
 
 
 class Level(Settings):
@@ -28,17 +28,6 @@ class Level(Settings):
     escalate: Duration
     update_every: Duration
     review_within: Duration
-    approvers: Annotated[int, Field(ge=0, le=9)]
-
-
-class Audience(Settings):
-    """Who is told what, by whom."""
-
-    who: str
-    told: str
-    by: str
-    channel: str
-    from_severity: Literal["SEV1", "SEV2", "SEV3", "SEV4"] = "SEV4"
 
 
 class Response(Settings):
@@ -47,7 +36,6 @@ class Response(Settings):
     name: str
     version: str
     levels: dict[Literal["SEV1", "SEV2", "SEV3", "SEV4"], Level]
-    audiences: list[Audience]
 
     @field_validator("levels")
     @classmethod
@@ -55,10 +43,6 @@ class Response(Settings):
         if missing := [name for name in ("SEV1", "SEV2", "SEV3", "SEV4") if name not in levels]:
             raise ValueError(f"must say what {', '.join(missing)} demands")
         return levels
-
-    def told(self, severity: str) -> list[Audience]:
-        """Return who is told at this severity."""
-        return [audience for audience in self.audiences if severity <= audience.from_severity]
 
 
 def load_response(path: Path) -> Response:

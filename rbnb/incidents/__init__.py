@@ -139,7 +139,7 @@ class Incident:
         """
         body = {"operation": operation, "subject": subject, "why": why, "spelled": actor.spelled}
         self.ledger.append(f"{operation}.refused", body, by=actor.id)
-        doing = f"{operation} {subject}".strip().replace("_", " ")
+        doing = f"{operation.replace('_', ' ')} {subject}".strip()
         who = actor.id if actor.known else f"{actor.spelled} (not named in rbnb.toml)"
         hint = hint or "roles are in rbnb.toml; say who you are with RBNB_USER; the refusal is on record"
         raise RefusedError(f"{self.name}: {who} may not {doing} now: {why}", hint=hint)

@@ -198,8 +198,9 @@ class _Fold:
     def _move(self, at: datetime) -> None:
         before, self.status = self.status, self._status()
         old, new = STATUSES.index(before), STATUSES.index(self.status)
-        for reached in STATUSES[old + 1 : new + 1]:
-            self.since[reached] = at
+        # Closing is no proof of what comes before it: what was never contained has no time at which it was.
+        for reached in ("closed",) if self.status == "closed" else STATUSES[old + 1 : new + 1]:
+            self.since.setdefault(reached, at)
         for lost in STATUSES[new + 1 : old + 1]:
             self.since.pop(lost, None)
 

@@ -205,9 +205,7 @@ class _Round:
         self.state, self.level, self.now, self.began, self.entries = state, level, now, began, entries
         self.updates = _updates(entries)
         self.closed = state.status == "closed"
-        # Closing passes through every status in one step; what was closed without containment was never contained.
-        contained, closed = state.times.contained, state.times.closed
-        self.contained = None if self.closed and contained == closed else contained
+        self.contained = state.times.contained
 
     def triggers(self, chain: Sequence[str]) -> list[Due]:
         """Return what the severity demands."""

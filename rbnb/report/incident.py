@@ -171,15 +171,12 @@ def _colour(state: State, record: Mapping[str, Any]) -> str:
 
 
 def _course(state: State) -> list[Plain]:
-    """Return the five statuses with when each was reached; closing passes through none."""
+    """Return the five statuses with when each was reached."""
     order = ("open", "contained", "remediated", "monitoring", "closed")
     at = order.index(state.status) if state.status in order else -1
-    closed = state.times.closed
     steps = []
     for k, name in enumerate(order):
         when = state.times.detected if k == 0 else getattr(state.times, name)
-        if name not in ("open", "closed") and when is not None and when == closed:
-            when = None
         reached = "now" if k == at else "done" if k < at and when else "passed" if k < at else "ahead"
         steps.append(
             {

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rbnb.workspace.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from rbnb.actions import ActionPlan, ByHand, Checked, Report
-    from rbnb.incidents import Incident
     from rbnb.ledger import Entry
 
 __all__ = ["Actions"]
@@ -23,15 +21,6 @@ def _silent(_: str) -> None:
 
 class Actions(Pages):
     """Doing what was decided and approved."""
-
-    @contextmanager
-    def _acting_in(self, name: str) -> Iterator[Incident]:
-        """Open an incident, and write its page anew at the end; also where something was refused or has failed."""
-        incident = self.incident(name)
-        try:
-            yield incident
-        finally:
-            self.write_incident_page(name)
 
     def plan_action(
         self, name: str, action: str, values: Mapping[str, str] | None = None, *, variant: str = ""
@@ -70,7 +59,7 @@ class Actions(Pages):
         """
         from rbnb.actions import Asked, act
 
-        with self._acting_in(name) as incident:
+        with self.changing(name) as incident:
             return act(self.places, incident, Asked(action, values or {}, variant, on_step))
 
     def dry_run(
@@ -91,7 +80,7 @@ class Actions(Pages):
         """
         from rbnb.actions import Asked, dry_run
 
-        with self._acting_in(name) as incident:
+        with self.changing(name) as incident:
             return dry_run(self.places, incident, Asked(action, values or {}, variant, on_step))
 
     def rollback(self, name: str, action: str, *, on_step: Callable[[str], None] = _silent) -> Report:
@@ -106,21 +95,21 @@ class Actions(Pages):
         """
         from rbnb.actions import roll_back
 
-        with self._acting_in(name) as incident:
+        with self.changing(name) as incident:
             return roll_back(self.places, incident, action, on_step=on_step)
 
     def did_by_hand(self, name: str, action: str, because: str, values: Mapping[str, str] | None = None) -> ByHand:
         """Record that a person did what was decided, outside rbnb; see `rbnb.actions.did_by_hand`."""
         from rbnb.actions import did_by_hand
 
-        with self._acting_in(name) as incident:
+        with self.changing(name) as incident:
             return did_by_hand(self.places, incident, action, because, values=dict(values or {}))
 
     def undid_by_hand(self, name: str, action: str, because: str) -> ByHand:
         """Record that a person undid an action outside rbnb; see `rbnb.actions.undid_by_hand`."""
         from rbnb.actions import undid_by_hand
 
-        with self._acting_in(name) as incident:
+        with self.changing(name) as incident:
             return undid_by_hand(incident, action, because)
 
     def check_action(
@@ -132,14 +121,14 @@ class Actions(Pages):
         def on_try(tries: int, seen: str) -> None:
             on_step(f"not yet ({tries}): {seen}")
 
-        with self._acting_in(name) as incident:
+        with self.changing(name) as incident:
             return check(self.places, incident, action, patient=patient, on_try=on_try)
 
     def explain(self, name: str, attempt: int, *, done: bool, because: str) -> Entry:
         """Record what a person says became of an attempt; see `rbnb.actions.explain`."""
         from rbnb.actions import Explanation, explain
 
-        with self._acting_in(name) as incident:
+        with self.changing(name) as incident:
             return explain(incident, Explanation(attempt, "done" if done else "not_done", because))
 
     def unexplained(self, name: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbnb.errors import RefusedError
 from rbnb.times import format_time
-from rbnb.workspace.base import Base
+from rbnb.workspace.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rbnb.actions import ActionPlan
     from rbnb.incidents import Attempt, Incident, State
     from rbnb.incidents.approvals import Standing
-    from rbnb.incidents.consenting import Matter, Said
+    from rbnb.incidents.consenting import Matter
     from rbnb.incidents.course import Step
 
 __all__ = ["Approvals", "Proposed", "Waiting"]
@@ -68,7 +68,7 @@ class Waiting:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Approvals(Base):
+class Approvals(Pages):
     """Who approved what."""
 
     def proposed(self, name: str, subject: str, *, undo: bool = False) -> Proposed:
@@ -107,25 +107,25 @@ class Approvals(Base):
         """
         from rbnb.incidents.consenting import Said, approve
 
-        incident = self.incident(name)
-        said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key), plan)
-        return self._said(approve, incident, said)
+        with self.changing(name) as incident:
+            said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key), plan)
+            return approve(incident, said)
 
     def reject(self, name: str, subject: str, because: str, *, key: str = "", undo: bool = False) -> Step:
         """Reject an action, its rollback, or closing; see `rbnb.incidents.consenting.reject`."""
         from rbnb.incidents.consenting import Said, reject
 
-        incident = self.incident(name)
-        said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key))
-        return self._said(reject, incident, said)
+        with self.changing(name) as incident:
+            said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key))
+            return reject(incident, said)
 
     def withdraw(self, name: str, subject: str, because: str = "", *, key: str = "", undo: bool = False) -> Step:
         """Take back one's approval or rejection; see `rbnb.incidents.consenting.withdraw`."""
         from rbnb.incidents.consenting import Said, withdraw
 
-        incident = self.incident(name)
-        said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key))
-        return self._said(withdraw, incident, said)
+        with self.changing(name) as incident:
+            said = Said(subject, self._matter_in(incident, subject, undo=undo), because, _key(key))
+            return withdraw(incident, said)
 
     def pending(self, name: str = "") -> list[Waiting]:
         """Return what was decided on and not done, across all incidents or in one, and what it needs."""
@@ -134,18 +134,6 @@ class Approvals(Base):
 
     def _matter_in(self, incident: Incident, subject: str, *, undo: bool) -> Callable[[State], Matter]:
         return lambda state: self._matter(incident, state, subject, undo=undo)[0]
-
-    def _said(self, say: Callable[[Incident, Said], Step], incident: Incident, said: Said) -> Step:
-        """Say something about a matter, and write the page anew; also where it was refused."""
-        try:
-            return say(incident, said)
-        finally:
-            self._page_anew(incident.name)
-
-    def _page_anew(self, name: str) -> None:
-        write = getattr(self, "write_incident_page", None)
-        if write is not None:
-            write(name)
 
     def _matter(
         self, incident: Incident, state: State, subject: str, *, undo: bool = False

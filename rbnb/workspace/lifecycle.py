@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rbnb.errors import IntegrityError, RefusedError
+from rbnb.errors import IntegrityError
 from rbnb.incidents import Incident, find_incidents
 from rbnb.workspace.pages import Pages
 
@@ -82,15 +82,8 @@ class Lifecycle(Pages):
         return self._take(name, lambda incident: course.reopen(incident, because))
 
     def _take(self, name: str, take: Callable[[Incident], Step]) -> Step:
-        """Take a step and write the page anew; also where it was refused, because that is on the ledger."""
-        try:
-            step = take(self.incident(name))
-        except RefusedError:
-            self.write_incident_page(name)
-            raise
-        if step.new:
-            self.write_incident_page(name)
-        return step
+        with self.changing(name) as incident:
+            return take(incident)
 
     def due(self) -> DueList:
         """Return what is to be done across all incidents, soonest first; a damaged one hides no other.

@@ -78,7 +78,7 @@ class Pages(Base):
                 write_atomically(path, self._incident_page(state))
                 if len(incident.ledger.entries()) == len(state.entries):
                     break
-        except (OSError, RbnbError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever ails the page must not hide what was done
             why = getattr(error, "message", "") or getattr(error, "strerror", "") or type(error).__name__
             _log.warning("the page of %s could not be written (%s); the ledger holds what was done", name, why)
             return None

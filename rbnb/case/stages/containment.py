@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rbnb.catalog import RenderedAction, RenderedStep
-    from rbnb.governance import Response
+    from rbnb.governance import Communication
     from rbnb.model import Severity
     from rbnb.policy import Decision
     from rbnb.view import View
@@ -23,9 +23,19 @@ __all__ = ["containment", "proposal_record"]
 
 
 def containment(
-    decision: Decision, severity: Severity, options: Mapping[str, RenderedAction], response: Response
+    decision: Decision,
+    severity: Severity,
+    options: Mapping[str, RenderedAction],
+    needed: Mapping[str, int],
+    communication: Communication,
 ) -> list[View]:
-    """Show the proposal with its commands, the alternatives, and the communication plan."""
+    """Show the proposal with its commands, the alternatives, and the communication plan.
+
+    Parameters
+    ----------
+    needed
+        By action, how many people have to approve it.
+    """
     shown: list[View] = []
     proposal = decision.proposal
     if proposal is None:
@@ -37,15 +47,25 @@ def containment(
             shown.append(_action_commands(f"{action.title}: the exact commands", action))
     others = {name: action for name, action in options.items() if proposal is None or name != proposal.action}
     if others:
-        shown.append(_alternatives(others))
-    level = response.levels[severity.level]  # type: ignore[index]
+        shown.append(_alternatives(others, needed))
+    shown.append(_told(severity, communication, decision.colour))
+    return shown
+
+
+def _told(severity: Severity, communication: Communication, colour: str) -> Table:
     heads = columns("who", "is told", "by", "through", "how often")
     rows = tuple(
-        (a.who, a.told, a.by, a.channel, f"every {format_duration(level.update_every)}")
-        for a in response.told(severity.level)
+        (
+            name,
+            audience.told,
+            audience.by.replace("_", " "),
+            audience.through,
+            f"every {format_duration(audience.cadence(severity.level))}",
+        )
+        for name, audience in communication.audiences.items()
+        if name in communication.told(severity.level)
     )
-    shown.append(Table(f"Communication plan, status {decision.colour}", heads, rows))
-    return shown
+    return Table(f"Communication plan, status {colour}", heads, rows)
 
 
 def _action_facts(action: RenderedAction) -> Facts:
@@ -92,7 +112,7 @@ def _note(step: RenderedStep) -> str:
     return f"{step.text} Holds when {described(step.tolerance)}; asked every {every}, for {patience} at the longest."
 
 
-def _alternatives(others: Mapping[str, RenderedAction]) -> Table:
+def _alternatives(others: Mapping[str, RenderedAction], needed: Mapping[str, int]) -> Table:
     heads = columns("action|code", "on", "what it is for", "risk", "approvals|number", "command|code", "rollback|code")
     rows = tuple(
         (
@@ -100,7 +120,7 @@ def _alternatives(others: Mapping[str, RenderedAction]) -> Table:
             a.variant,
             a.objective,
             a.risk,
-            a.approvals,
+            needed[name],
             a.execute.display if a.execute else "",
             a.rollback.display if a.rollback else "",
         )
@@ -110,21 +130,20 @@ def _alternatives(others: Mapping[str, RenderedAction]) -> Table:
 
 
 def proposal_record(
-    decision: Decision, severity: Severity, options: Mapping[str, RenderedAction]
+    decision: Decision, options: Mapping[str, RenderedAction], needed: Mapping[str, int]
 ) -> dict[str, Any] | None:
     """Return the proposal as it stands in the record."""
     proposal = decision.proposal
     if proposal is None:
         return None
     action = options.get(proposal.action)
-    needed = action.approvals if action else 1
     return {
         "action": proposal.action,
         "because": proposal.because,
         "where": proposal.where,
         "values": dict(action.values) if action else {},
         "missing": list(action.missing) if action else [],
-        "approvals": 2 if severity.level == "SEV1" and needed else needed,
+        "approvals": needed.get(proposal.action, 1),
         "escalate_to": proposal.escalate_to,
         "command": action.execute.display if action and action.execute else "",
         "rollback": action.rollback.display if action and action.rollback else "",

@@ -60,7 +60,7 @@ def governance(case: Case) -> list[View]:
 
 
 def _risk_facts(case: Case) -> Facts:
-    risk, level = case.risk, _level(case)
+    risk, proposal = case.risk, case.decision.proposal
     none = _NOT_KNOWN if case.decision.verdict.name == "inconclusive" else "none found"
     rows = (
         fact("Harm", risk["harm"] or none),
@@ -73,7 +73,7 @@ def _risk_facts(case: Case) -> Facts:
         fact("Mitigation", ", ".join(risk["mitigations"]) or "none proposed"),
         fact("What remains", "not known: a person says so with rbnb risk"),
         fact("Data it handles", ", ".join(case.model.governance.data) or "not said in the model file"),
-        fact("Approvals this severity asks for", level.approvers),
+        fact("Approvals the proposal needs", case.needed.get(proposal.action) if proposal else "none"),
     )
     return Facts(rows, "Risk")
 

@@ -65,6 +65,7 @@ class Lab:
     def get(self, path, *, method="GET", body=None, token=None):
         """Make a request with the token, and return what was answered."""
         headers = {"Authorization": f"token {self.server['token'] if token is None else token}"}
+        headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body).encode()
         address = self.server["url"].rstrip("/") + path
         with urlopen(Request(address, data=data, headers=headers, method=method), timeout=20) as answer:  # noqa: S310 - ours

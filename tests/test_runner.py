@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -258,6 +259,15 @@ def stop_soon(stop):
 WAITS = ["print('before')", "open('ready', 'w').close()\nimport time\ntime.sleep(60)", "print('after')"]
 
 
+@pytest.fixture
+def ctrl_c_counts():
+    """See that Ctrl-C is not ignored: a shell has what it starts in the background ignore it, these tests too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_counts")
 @pytest.mark.parametrize(
     "stop",
     [

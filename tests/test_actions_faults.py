@@ -23,8 +23,12 @@ KEPT = Limit(32 * 1024, 32 * 1024)
 
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
-    """Return a scene that is ready to act."""
-    return make_scene(tmp_path, monkeypatch)
+    """Return a scene that is ready to act; what its attempts have started is ended with it, also where a test fails."""
+    made = make_scene(tmp_path, monkeypatch)
+    yield made
+    started = [entry.body for entry in made.incident.ledger.entries() if entry.kind == "action.started"]
+    for pid in [pid for body in started if body.get("mark") for pid in marked(body["mark"])]:
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -222,6 +226,7 @@ def test_a_crash(scene):
     assert "actions/01-switch_off/before.json" in again.stderr
     assert f"rbnb explain {scene.name} 1 --done" in again.stderr
     assert scene.state.attempts[0].status == "interrupted"
+    assert "to be explained" in scene.rbnb("status", scene.name).stdout
     assert len(scene.calls()) == 1
     assert not scene.workspace.check_action(scene.name, "switch_off").recorded
     assert scene.kinds("action.verified") == []

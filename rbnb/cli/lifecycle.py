@@ -152,20 +152,23 @@ def _show_status(workspace: Workspace, incident: str, *, as_json: bool) -> None:
     from rbnb.incidents.timers import open_items
     from rbnb.model import to_plain
     from rbnb.terminal import columns_of, show_lines
+    from rbnb.text import visible
 
     case = workspace.incident(incident)
     case.settle()
+    unexplained = workspace.unexplained(incident)
     state, timers = case.state(), workspace.timers(incident)
     times = to_plain(state.times)
     if as_json:
         keys = ("incident", "model", "template", "environment", "severity", "status", "resolution", "held")
         plain = {key: getattr(state, key) or None for key in keys}
         people = {role: list(names) for role, names in state.people.items()}
-        out_json(plain | {"times": times, "people": people, "timers": timers})
+        out_json(plain | {"times": times, "people": people, "timers": timers, "unexplained": unexplained})
         return
     facts = [["status", state.status], ["severity", f"{state.severity or 'not graded'}  {state.severity_because}"]]
     facts += [[name, at] for name, at in times.items() if at]
     facts += [[role.replace("_", " "), ", ".join(names)] for role, names in state.people.items()]
     facts += [["rollout on hold", state.held]] if state.held else []
     told = _due_lines(open_items(timers)) or ["  nothing"]
-    show_lines([f"{incident}  {state.model}", *indented(columns_of(facts)), "", "due", *told])
+    cut_off = ["", "to be explained", *indented(visible(line) for line in unexplained)] if unexplained else []
+    show_lines([f"{incident}  {state.model}", *indented(columns_of(facts)), *cut_off, "", "due", *told])

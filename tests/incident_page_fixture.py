@@ -68,7 +68,7 @@ STORY = [
      "ada"),
     (9, "update.written", {"audience": "stakeholders", "colour": "red", "path": "updates/01.txt"}, "dan"),
     (9.1, "update.sent", {"audience": "stakeholders", "through": "slack", "status": 200, "tries": 1}, "dan"),
-    (11, "approval.refused", {"subject": "shift_traffic", "why": "who asks for it cannot approve it", "plan": PLAN},
+    (11, "approve.refused", {"operation": "approve", "subject": "shift_traffic", "why": "who asks for it cannot approve it", "plan": PLAN},
      "ada"),
     (12, "approval.given", {"subject": "shift_traffic", "plan": PLAN, "identity": "verified",
                             "key": "SHA256:Zx0hE1n3", "expires_at": "2026-11-22T13:12:00Z", "because": "read the plan"},

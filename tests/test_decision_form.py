@@ -245,7 +245,7 @@ def test_findings_that_are_no_longer_those_of_the_run_are_no_evidence(session):
     said = session.fails('case.decide("none", because="we wait")')
     session.run("case.findings = kept")
     assert "findings are not those of run 01-latency_spike" in said
-    assert entries(session.root, session.incident)[-1].kind == "decision.refused"
+    assert entries(session.root, session.incident)[-1].kind == "decide.refused"
 
 
 def test_an_older_notebook_decides_nothing_and_names_the_newer_run(session):
@@ -260,7 +260,7 @@ def test_an_older_notebook_decides_nothing_and_names_the_newer_run(session):
     outcome = outcome_of(session.submit(comm, ANSWER))
     assert "02-latency_spike completed after it" in outcome["error"]
     entry = entries(session.root, session.incident)[-1]
-    assert (entry.kind, entry.by, entry.body["subject"]) == ("decision.refused", "ada", "shift_traffic")
+    assert (entry.kind, entry.by, entry.body["subject"]) == ("decide.refused", "ada", "shift_traffic")
 
 
 def test_a_run_shows_that_a_decision_is_pending_and_loads_no_form(sample_run):

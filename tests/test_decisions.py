@@ -182,7 +182,7 @@ def refusal(course, **more):
         course.decide(**more)
     assert refused.value.exit_code == 7
     entry = course.incident.ledger.entries()[-1]
-    assert (entry.kind, entry.by) == ("decision.refused", "ada")
+    assert (entry.kind, entry.by) == ("decide.refused", "ada")
     assert entry.body["why"] in refused.value.message
     assert entry.body["subject"] == "none"
     return refused.value.message

@@ -356,3 +356,12 @@ def test_a_key_that_is_wrong_is_refused_as_shown(workspace):
     path.unlink()
     assert done.returncode == 2
     assert done.stderr.strip().endswith(told)
+
+
+def test_every_kind_of_entry_is_told():
+    """The page on the ledger lists every kind of entry that the story of an incident knows, and no other."""
+    from rbnb.incidents.sentences import TELLERS
+
+    rows = table(section(text_of("ledger.md"), "What is recorded"))[1:]
+    told = {kind for row in rows for kind in re.findall(r"`([a-z]+\.[a-z]+)`", row[0])}
+    assert {kind for kind in told if not kind.endswith(".refused")} == set(TELLERS)

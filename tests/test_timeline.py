@@ -51,8 +51,6 @@ STORY = [
      "ada rejected shift_traffic (identity asserted, not proved): too risky."),
     ("approval.withdrawn", {"subject": "shift_traffic", "identity": "asserted", "because": "I misread it"},
      "ada took back what they had said about shift_traffic (identity asserted, not proved): I misread it."),
-    ("approval.refused", {"subject": "shift_traffic", "why": "the requester cannot approve"},
-     "The approval of shift_traffic by ada was not accepted: the requester cannot approve."),
     ("evidence.taken", {"files": [{"path": "a", "bytes": 1000}, {"path": "b", "bytes": 24}], "because": "before"},
      "ada secured the evidence (2 files, 1,024 bytes): before."),
     ("action.tried", {"action": "shift_traffic", "outcome": "done"},

@@ -126,7 +126,7 @@ def decide(incident: Incident, choice: Choice, catalog: Mapping[str, Action]) ->
             evidence = _evidence(incident.folder, state, choice)
         except RefusedError as error:
             refused.append(error)
-            return "decision.refused", _refusal(choice, actor.spelled, error.message)
+            return "decide.refused", _refusal(choice, actor.spelled, error.message)
         return "decision.made", _body(choice, kind, evidence, state.decision)
 
     entry = incident.ledger.append_when(rule, by=actor.id)

@@ -202,11 +202,6 @@ def _withdrawn(body: Body, by: str) -> str:
     return f"{by} took back what they had said about {_subject(body)} ({_identity(body)}){_why(body)}"
 
 
-def _approval_refused(body: Body, by: str) -> str:
-    why = _of(body, "why") or _of(body, "because")
-    return f"The approval of {_subject(body)} by {by} was not accepted{f': {_stop(why)}' if why else '.'}"
-
-
 def _evidence(body: Body, by: str) -> str:
     files = _maps(body.get("files"))
     size = sum(f["bytes"] for f in files if isinstance(f.get("bytes"), int))
@@ -401,7 +396,6 @@ TELLERS: dict[str, Teller] = {
     "approval.given": _approved,
     "approval.rejected": _disapproved,
     "approval.withdrawn": _withdrawn,
-    "approval.refused": _approval_refused,
     "evidence.taken": _evidence,
     "action.tried": _tried,
     "action.started": _act_started,

@@ -75,7 +75,6 @@ _TONES = {
     "run.failed": "bad",
     "approval.given": "good",
     "approval.rejected": "bad",
-    "approval.refused": "bad",
     "approval.withdrawn": "warn",
     "rollout.held": "bad",
     "rollout.released": "good",

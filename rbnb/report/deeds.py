@@ -41,7 +41,6 @@ _APPROVALS = {
     "approval.given": ("✓", "good", "approved"),
     "approval.rejected": ("✕", "bad", "rejected"),
     "approval.withdrawn": ("–", "none", "taken back"),
-    "approval.refused": ("■", "bad", "not accepted"),
     "approve.refused": ("■", "bad", "not accepted"),
 }
 _LONGEST_COMMAND = 8000

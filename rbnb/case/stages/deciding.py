@@ -79,7 +79,7 @@ def _turned_down(made: Sequence[Entry]) -> View | None:
 
 
 def _refused(history: Sequence[Entry]) -> View | None:
-    refused = [entry for entry in history if entry.kind in ("decision.refused", "decide.refused")]
+    refused = [entry for entry in history if entry.kind == "decide.refused"]
     rows = tuple(
         (entry.at, one_line(entry.by), visible(entry.body.get("subject", "")), visible(entry.body.get("why", "")))
         for entry in refused

@@ -50,12 +50,17 @@ class Lab:
 
     def wait_until_up(self):
         """Wait until it serves, and learn its address and token as Jupyter's own tools do."""
-        runtime = self.home / "JUPYTER_RUNTIME_DIR"
-        assert wait_until(lambda: list(runtime.glob("jpserver-*.json")) or self.process.poll() is not None, 60)
+        assert wait_until(lambda: self._written() or self.process.poll() is not None, 60)
         assert self.process.poll() is None, self.process.communicate()[0]
-        self.server = json.loads(next(runtime.glob("jpserver-*.json")).read_text())
         assert wait_until(self._answers, 30)
         return self
+
+    def _written(self):
+        """Read where it serves; Jupyter does not write that file in one go, so it may be there and not whole yet."""
+        for path in (self.home / "JUPYTER_RUNTIME_DIR").glob("jpserver-*.json"):
+            with contextlib.suppress(ValueError):
+                self.server = json.loads(path.read_text())
+        return bool(self.server)
 
     def _answers(self):
         with contextlib.suppress(OSError):

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
     from rbnb.config import WorkspaceFile
 
-__all__ = ["APPROVER", "ROLES", "Directory", "Person", "one_form"]
+__all__ = ["APPROVER", "COMMANDER", "ROLES", "Directory", "Person", "one_form"]
 
 #: The roles in an incident; `anyone` stands for whoever is there.
 ROLES = ("incident_commander", "responder", "approver", "scribe", "stakeholder")
+
+#: The role that leads.
+COMMANDER = "incident_commander"
 
 #: The role that comes from rbnb.toml only: nobody becomes an approver by being assigned in an incident.
 APPROVER = "approver"

@@ -139,6 +139,15 @@ def test_nobody_becomes_an_approver_in_an_incident(team):
     refused(team, lambda: team.by("ada").assign(team.name, "scribe", "eva"))
 
 
+def test_only_the_incident_commander_says_that_it_is_milder(team):
+    """Fewer people approve what is milder, so a responder may say worse and not milder; the refusal is on record."""
+    with pytest.raises(RefusedError, match="only an incident commander may say that it is milder"):
+        team.by("ben").set_severity(team.name, "SEV3", "one host only")
+    assert team.kinds()[-1] == "severity.refused"
+    assert team.by("ada").set_severity(team.name, "SEV3", "one host only").new
+    assert team.by("ben").set_severity(team.name, "SEV2", "two hosts").new
+
+
 def test_a_severity_that_was_changed_moves_what_is_due(team):
     """With its reason and what it was; the chain of the new severity is asked."""
     assert "acknowledge" in {i.what for i in team.by("ada", 6).due().overdue}

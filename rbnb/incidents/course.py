@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rbnb.errors import NotFoundError, RbnbError, UsageError
 from rbnb.incidents.state import STATUSES, fold
 from rbnb.ledger import Entry
-from rbnb.people import APPROVER, ROLES
+from rbnb.people import APPROVER, COMMANDER, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,22 +185,32 @@ def _last(state: State, kind: str, **body: str) -> Entry:
 def set_severity(incident: Incident, level: str, because: str) -> Step:
     """Set how bad it is; every time that depends on it moves.
 
+    Worse may say whoever may grade at all; milder only the incident commander, because fewer people have to approve
+    what is done then.
+
     Raises
     ------
     NotFoundError
         If there is no such level.
     UsageError
         If there is no reason.
+    RefusedError
+        If this person may not, or may not say that it is milder; the refusal is on record.
     """
     level = level.strip().upper()
     if level not in LEVELS:
         raise NotFoundError("severity", level, LEVELS)
     told = reason(because, needed_for="a severity")
 
-    def make(state: State, _: Actor) -> tuple[str, dict[str, Any]]:
+    def make(state: State, actor: Actor) -> tuple[str, dict[str, Any]]:
         said = [entry for entry in state.entries if entry.kind == "severity.set"]
         if said and said[-1].body.get("level") == level:
             raise _AlreadyError(said[-1])
+        if state.severity and level > state.severity and COMMANDER not in actor.roles:
+            raise NotNowError(
+                f"it is {state.severity}, and only an incident commander may say that it is milder",
+                hint="fewer people have to approve what is done then; anybody in the incident may say that it is worse",
+            )
         return "severity.set", {"level": level, "because": told, "was": state.severity or None}
 
     return take_step(incident, "severity", make, subject=level)

@@ -114,7 +114,7 @@ def test_mistyped(scene):
 def test_who_may_not(scene, monkeypatch, user):
     """A stakeholder, an approver, a stranger and a look-alike do not act; each attempt is on record."""
     monkeypatch.setenv("RBNB_USER", user)
-    refused(scene, "may not act")
+    refused(scene, "may not carry out switch_off now")
 
 
 def test_not_when_closed(scene):
@@ -241,7 +241,7 @@ def test_roll_back_needs_a_responder(scene, monkeypatch):
     """Nobody rolls back who may not act."""
     scene.workspace.act(scene.name, "switch_off")
     monkeypatch.setenv("RBNB_USER", "eva")
-    refused(scene, "may not rollback", "rollback", scene.workspace.rollback)
+    refused(scene, "may not roll back", "rollback", scene.workspace.rollback)
 
 
 def test_roll_back_with_a_rule_of_its_own(scene, monkeypatch):

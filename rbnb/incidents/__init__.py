@@ -20,6 +20,7 @@ from rbnb.authority import load_authority, permitted
 from rbnb.config import WorkspaceFile, shipped
 from rbnb.errors import IntegrityError, LedgerError, NotFoundError, RefusedError, UsageError
 from rbnb.incidents.actor import Actor, identify, user
+from rbnb.incidents.sentences import doing
 from rbnb.incidents.state import Attempt, RunState, State, Times, damaged_state, fold
 from rbnb.ledger import Ledger
 from rbnb.model import checked_name
@@ -139,10 +140,9 @@ class Incident:
         """
         body = {"operation": operation, "subject": subject, "why": why, "spelled": actor.spelled}
         self.ledger.append(f"{operation}.refused", body, by=actor.id)
-        doing = f"{operation.replace('_', ' ')} {subject}".strip()
         who = actor.id if actor.known else f"{actor.spelled} (not named in rbnb.toml)"
         hint = hint or "roles are in rbnb.toml; say who you are with RBNB_USER; the refusal is on record"
-        raise RefusedError(f"{self.name}: {who} may not {doing} now: {why}", hint=hint)
+        raise RefusedError(f"{self.name}: {who} may not {doing(operation, subject)} now: {why}", hint=hint)
 
     @cached_property
     def directory(self) -> Directory:

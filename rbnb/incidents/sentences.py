@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Body = Mapping[str, Any]
     Teller = Callable[[Body, str], str]
 
-__all__ = ["RESOLUTIONS", "TELLERS", "VERDICTS", "refused", "unknown"]
+__all__ = ["RESOLUTIONS", "TELLERS", "VERDICTS", "doing", "refused", "unknown"]
 
 #: What a verdict says to somebody who is not from the field.
 VERDICTS = {
@@ -241,7 +241,7 @@ def _subject_of(body: Body) -> str:
 
 def _act_verified(body: Body, by: str) -> str:
     if body.get("by_hand") is True:
-        return f"{by} says that {_subject_of(body)} took effect: {_of(body, 'seen')}. Nothing was measured."
+        return f"{by} says that {_doing(body)} took effect: {_of(body, 'seen')}. Nothing was measured."
     seen, expected = _of(body, "seen"), _of(body, "expected")
     told = [f"expected “{expected}”" if expected else "", f"saw “{seen}”" if seen else ""]
     numbers = f": {', '.join(filter(None, told))}" if any(told) else ""
@@ -338,13 +338,15 @@ def _assessed(body: Body, by: str) -> str:
 
 def refused(body: Body, by: str) -> str:
     """Tell what somebody tried and was not allowed to do."""
-    operation, subject = _of(body, "operation"), _of(body, "subject")
+    return f"{by} wanted to {doing(_of(body, 'operation'), _of(body, 'subject'))}, and was refused{_why(body, 'why')}"
+
+
+def doing(operation: str, subject: str = "") -> str:
+    """Say an operation in words, with what it is about."""
     wanted = _WANTED.get(operation, operation.replace("_", " ") or "do something")
     if operation in _DOES_ITS_SUBJECT:
-        doing = f"{wanted} {_subject(body) if subject else 'something'}"
-    else:
-        doing = f"{wanted}{f' ({subject})' if subject else ''}"
-    return f"{by} wanted to {doing}, and was refused{_why(body, 'why')}"
+        return f"{wanted} {_subject({'subject': subject}) if subject else 'something'}"
+    return f"{wanted}{f' ({subject})' if subject else ''}"
 
 
 #: What is done to what the entry names, as in "approve shift_traffic".

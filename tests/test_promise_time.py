@@ -9,6 +9,7 @@ import random
 from datetime import timedelta
 
 import pytest
+from acting_fixture import make_scene
 from approvals_fixture import ACTION, PLAN, TWO, body, directory, yes
 from consent_fixture import ACTION as SWITCH
 from consent_fixture import as_person, kinds, stage
@@ -19,6 +20,7 @@ from rbnb.incidents import Incident
 from rbnb.incidents.approvals import GIVEN, standing, statement_of
 from rbnb.incidents.timers import due_items
 from rbnb.times import format_time
+from rbnb.workspace import Workspace
 
 ONE = dataclasses.replace(TWO, people=1)
 SECOND, HOUR, YEAR = timedelta(seconds=1), timedelta(hours=1), timedelta(days=365)
@@ -162,3 +164,17 @@ def test_p27_durations_are_never_negative(tmp_path, monkeypatch):
     assert now == scene.state.highest_time
     items = due_items(scene.state, level("SEV2"), now)
     assert all(item.status == "overdue" and now > item.due for item in items if item.is_open)
+
+
+def test_p27_an_action_takes_as_long_as_it_takes(tmp_path, monkeypatch):
+    """While the clock goes back an hour at every look, an action's durations are those that passed, and steps are told."""
+    scene = make_scene(tmp_path, monkeypatch)
+    scene.write_program(extra="    time.sleep(0.2)")
+    shown = itertools.count()
+    began = scene.state.highest_time
+    backwards = Workspace.open(scene.root, lambda: began - next(shown) * HOUR)
+    assert backwards.act(scene.name, "switch_off").held
+    finished, verified = scene.last("action.finished"), scene.last("action.verified")
+    assert 0.2 <= finished.body["seconds"] < 30
+    assert 0 <= verified.body["seconds"] < 30
+    assert finished.clock_stepped_back > 0

@@ -167,7 +167,7 @@ def test_p27_durations_are_never_negative(tmp_path, monkeypatch):
 
 
 def test_p27_an_action_takes_as_long_as_it_takes(tmp_path, monkeypatch):
-    """While the clock goes back an hour at every look, an action's durations are those that passed, and steps are told."""
+    """While the clock goes back an hour at every look, durations are those that passed, and each step back is told."""
     scene = make_scene(tmp_path, monkeypatch)
     scene.write_program(extra="    time.sleep(0.2)")
     shown = itertools.count()

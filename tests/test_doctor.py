@@ -6,6 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from rbnb.config import open_places
+from rbnb.doctor import _people
+from rbnb.errors import RbnbError
+
 RBNB = Path(sys.executable).with_name("rbnb")
 HEALTHY = ["python", "packages", "kernel", "workspace", "disk", "people", "templates", "models", "data of svc"]
 
@@ -116,4 +122,10 @@ def test_people_who_are_nobody_are_named(workspace):
     ]
     for text, told in ill:
         (root / "rbnb.toml").write_text(f"[workspace]\n[people.ada]\n[{text}\n", encoding="utf-8")
-        assert told in ills(doctor(root, "--json"))["people"]
+        with pytest.raises(RbnbError) as caught:
+            _people(open_places(root))
+        assert told in caught.value.message
+    (root / "rbnb.toml").write_text(
+        "[workspace]\n[people.ada]\n[roles]\napprover = {people = ['ada']}\n", encoding="utf-8"
+    )
+    assert _people(open_places(root)) == "1 named, 1 of them approvers, asserted"

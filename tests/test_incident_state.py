@@ -52,6 +52,8 @@ BACK = attempt(2, way="rollback")
         ([*attempt(1), NOT_MET], "contained"),
         ([*attempt(1), MET, NOT_MET], "contained"),
         ([MET], "open"),
+        ([*attempt(1), *BACK, ("action.verified", {"attempt": 1, "held": True})], "open"),
+        ([attempt(1)[0], MET, *attempt(1)[1:]], "contained"),
         ([*attempt(1), MET, WATCH], "monitoring"),
         ([*attempt(1), WATCH, MET], "monitoring"),
         ([*attempt(1), MET, WATCH, *BACK], "open"),

@@ -274,12 +274,15 @@ class _Fold:
 
     def _action_finished(self, entry: Entry) -> None:
         outcome = str(entry.body.get("outcome", "failed"))
+        self.accepted = self.watched = False
         attempt = self._change(entry, status=outcome, finished=entry.at, ended=entry.body)
         if attempt is not None and attempt.way == "rollback" and outcome == "done":
             self._undo(attempt.action)
 
     def _action_verified(self, entry: Entry) -> None:
-        self._change(entry, status="held" if entry.body.get("held") is True else "not_held")
+        attempt = self.attempts.get(entry.body.get("attempt", 0))
+        if attempt is not None and attempt.status in _SETTLED:  # a late answer revives nothing that was undone
+            self._change(entry, status="held" if entry.body.get("held") is True else "not_held")
 
     def _action_explained(self, entry: Entry) -> None:
         what = "done" if entry.body.get("what") == "done" else "not_done"
@@ -352,6 +355,9 @@ class _Fold:
             highest_time=max((entry.at for entry in self.entries), default=None),
         )
 
+
+#: An attempt that has ended and was not undone: what a check sees of it counts.
+_SETTLED = ("done", "held", "not_held", "failed", "timed_out")
 
 #: An attempt whose effect may be there, whether or not it was verified.
 _IN_EFFECT = ("done", "held", "not_held", "failed", "timed_out", "interrupted")
